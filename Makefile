@@ -1,0 +1,65 @@
+# The only vocabulary: `make help` lists it; CI and people use the same words.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+SOURCE ?= storefront
+DS     ?= 2026-11-22
+IMPRESSIONS ?= 200000
+export UV_FIND_LINKS := $(if $(UV_FIND_LINKS),$(UV_FIND_LINKS),$(PIP_FIND_LINKS))
+export UV_COMPILE_BYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check fix up down status compile bench-day bench-upworthy bench-shop clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; say PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(STAMP)  ## build the environment in .venv (genco is .venv/bin/genco)
+
+run: install  ## simulate a week of the shop (or SOURCE=upworthy DATA=file), do the day, say what came of it
+	@BIN=$(BIN) SOURCE=$(SOURCE) DATA='$(DATA)' DS=$(DS) IMPRESSIONS=$(IMPRESSIONS) SERVICES='$(SERVICES)' sh examples/run.sh
+
+test: install  ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: install  ## formatting, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+fix: install  ## format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+up: install  ## start SeaweedFS, PostgreSQL, Redis and MLflow on loopback, below data/services
+	$(BIN)/python -m services up
+
+down:  ## stop what `make up` started
+	$(BIN)/python -m services down
+
+status:  ## what is up
+	$(BIN)/python -m services status
+
+compile: install  ## the pipeline as YAML for a Kubeflow cluster: build/genco-daily.yaml
+	$(BIN)/python -m pipelines.compile
+
+bench-day: install  ## seconds by stage of a day of 200,000 impressions, and its peak memory
+	$(BIN)/python -m benchmarks.day
+
+bench-upworthy: install  ## clicks gained on later tests of the archive, beside TF-IDF with ridge (DATA=file)
+	$(BIN)/python -m benchmarks.upworthy_lift $(if $(DATA),--data '$(DATA)')
+
+bench-shop: install  ## true value of the published policy in ten simulated shops
+	$(BIN)/python -m benchmarks.shop_value
+
+clean:  ## remove build/ and data/ (not .venv)
+	rm -rf build data

@@ -1,0 +1,155 @@
+"""The one door to MLflow: versions of one model, their tags, and who they are to us (aliases)."""
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import Failed
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+FINGERPRINT = "genco.fingerprint"
+BUNDLE = "genco.bundle"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version: its number, where its bundle lies below the store, and its tags."""
+
+    number: int
+    bundle: str
+    tags: Mapping[str, str]
+
+
+class Registry:
+    """MLflow at a tracking URI, speaking of one model name.
+
+    `artifacts` is where MLflow keeps artifacts when there is no server to say so.
+    """
+
+    def __init__(self, tracking_uri: str, name: str, artifacts: Path) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("DO_NOT_TRACK", "true")
+        os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        if tracking_uri.startswith("sqlite:///"):
+            Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        self._uri, self._name, self._artifacts = tracking_uri, name, artifacts
+        with self._speaking("open the registry"):
+            from mlflow.tracking import MlflowClient
+
+            self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+    @contextmanager
+    def _speaking(self, action: str) -> Iterator[None]:
+        with warnings.catch_warnings(), _quiet_logs():
+            warnings.simplefilter("ignore")
+            from mlflow.exceptions import MlflowException
+
+            try:
+                yield
+            except (MlflowException, OSError) as error:
+                said = str(error).splitlines()[0][:300]
+                raise Failed(
+                    f"cannot {action} at MLflow {_without_secret(self._uri)}: {said}; is it up "
+                    "(make up), and is MLFLOW_TRACKING_URI right? Run again: nothing is lost"
+                ) from error
+
+    def find(self, fingerprint: str) -> Version | None:
+        """The version made from the same inputs, code and seed, or None."""
+        with self._speaking("search the registry"):
+            query = f"name = '{self._name}' and tags.`{FINGERPRINT}` = '{fingerprint}'"
+            found = self._client.search_model_versions(query)
+        return self._read(found[0]) if found else None
+
+    def get(self, number: int) -> Version | None:
+        """A version by its number, or None."""
+        with self._speaking("read the registry"):
+            found = self._client.search_model_versions(f"name = '{self._name}'")
+        return next((self._read(v) for v in found if int(v.version) == number), None)
+
+    def alias(self, alias: str) -> Version | None:
+        """The version that an alias names, or None."""
+        with self._speaking("read the registry"):
+            found = self._client.search_registered_models(f"name = '{self._name}'")
+        number = found[0].aliases.get(alias) if found else None
+        return self.get(int(number)) if number is not None else None
+
+    def _read(self, version: Any) -> Version:
+        return Version(int(version.version), version.tags[BUNDLE], dict(version.tags))
+
+    def register(
+        self,
+        location: str,
+        tags: Mapping[str, str],
+        metrics: Mapping[str, float],
+        artifacts: Mapping[str, str],
+    ) -> Version:
+        """A new version with a run that shows its metrics and text artifacts (name -> content).
+
+        A run that the platform started for this step (MLFLOW_RUN_ID) is adopted.
+        """
+        with self._speaking("register a version"):
+            self._ensure_model()
+            run = os.environ.get("MLFLOW_RUN_ID") or self._start_run(tags)
+            self._log(run, metrics, artifacts)
+            version = self._client.create_model_version(
+                self._name, source=location, run_id=run, tags=dict(tags)
+            )
+            if not os.environ.get("MLFLOW_RUN_ID"):
+                self._client.set_terminated(run)
+        return self._read(version)
+
+    def _ensure_model(self) -> None:
+        if not self._client.search_registered_models(f"name = '{self._name}'"):
+            self._client.create_registered_model(self._name)
+
+    def _start_run(self, tags: Mapping[str, str]) -> str:
+        experiment = self._client.get_experiment_by_name(self._name)
+        if experiment is not None:
+            number = experiment.experiment_id
+        elif self._uri.startswith("sqlite:"):
+            location = self._artifacts.absolute().as_uri()
+            number = self._client.create_experiment(self._name, artifact_location=location)
+        else:
+            number = self._client.create_experiment(self._name)
+        name = f"{self._name} {tags.get('genco.ds', '')}"
+        return self._client.create_run(number, run_name=name, tags=dict(tags)).info.run_id
+
+    def _log(self, run: str, metrics: Mapping[str, float], artifacts: Mapping[str, str]) -> None:
+        from mlflow.entities import Metric
+
+        rows = [Metric(key, float(value), 0, 0) for key, value in sorted(metrics.items())]
+        self._client.log_batch(run, metrics=rows)
+        for name, content in artifacts.items():
+            self._client.log_text(run, content, name)
+
+    def point(self, alias: str, number: int) -> None:
+        """The alias names this version from now on."""
+        with self._speaking(f"move alias {alias}"):
+            self._client.set_registered_model_alias(self._name, alias, str(number))
+
+    def show(self, version: Version, artifacts: Mapping[str, str]) -> None:
+        """Adds text artifacts to the version's run, for people who look in MLflow."""
+        with self._speaking("add artifacts"):
+            found = self._client.get_model_version(self._name, str(version.number))
+            for name, content in artifacts.items():
+                self._client.log_text(found.run_id, content, name)
+
+
+@contextmanager
+def _quiet_logs() -> Iterator[None]:
+    """MLflow and alembic tell of every migration; only their warnings are of use here."""
+    import logging
+
+    for logger in ("mlflow", "alembic"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    yield
+
+
+def _without_secret(uri: str) -> str:
+    scheme, _, rest = uri.partition("://")
+    return f"{scheme}://{rest.rsplit('@', 1)[-1]}"

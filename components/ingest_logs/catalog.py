@@ -1,0 +1,85 @@
+"""The catalog's snapshots as Arrow tables (CONTRACT 2).
+
+Candidates and rules are those of the latest snapshot up to ds. A log row is judged against every
+snapshot up to ds, since an element that was retired yesterday was rightly shown last week.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.adapters.storage import Storage
+from components.errors import Refused
+from components.ingest_logs.inputs import LogFile, find_files
+
+_FIRST_DAY = "0000-00-00"
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Elements ever known, those of the latest snapshot, and its rules; `digest_parts` names it."""
+
+    known: pa.Table
+    elements: pa.Table
+    combinations: pa.Table | None
+    forbidden: pa.Table | None
+    digest_parts: tuple[str, ...]
+
+
+def read_catalog(storage: Storage, ds: str, slots: tuple[str, ...]) -> Catalog:
+    """The catalog as of ds; refused where it has no elements or a file that cannot be read."""
+    files = find_files(storage, ("elements", "combinations", "forbidden"), _FIRST_DAY, ds)
+    elements = [file for file in files if file.kind == "elements"]
+    if not elements:
+        raise Refused(
+            f"the catalog {storage.root} has no elements/dt=*/ snapshot up to ds={ds}; expected at "
+            "least one (CONTRACT 2): ask the merchandising side to write it, or correct `catalog`"
+        )
+    latest = max(file.dt for file in elements)
+    known = pa.concat_tables(
+        [_element_table(file, slots) for file in reversed(elements)],
+        promote_options="permissive",
+    )
+    return Catalog(
+        known=known,
+        elements=known.filter(pc.equal(known["dt"], latest)),
+        combinations=_latest(files, "combinations", latest),
+        forbidden=_latest(files, "forbidden", latest),
+        digest_parts=tuple(f"{file.path}:{file.sha256}" for file in files),
+    )
+
+
+def _latest(files: list[LogFile], kind: str, until: str) -> pa.Table | None:
+    days = [file.dt for file in files if file.kind == kind and file.dt <= until]
+    if not days:
+        return None
+    tables = [_read(file) for file in files if file.kind == kind and file.dt == max(days)]
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _read(file: LogFile) -> pa.Table:
+    import pyarrow.json
+    import pyarrow.parquet
+
+    try:
+        if file.path.endswith((".jsonl", ".json", ".jsonl.gz", ".json.gz")):
+            return pyarrow.json.read_json(file.local)
+        return pyarrow.parquet.ParquetFile(file.local).read()
+    except (pa.ArrowException, OSError) as error:
+        raise Refused(
+            f"{file.path} of the catalog cannot be read ({type(error).__name__}: {error}); expected "
+            "a Parquet or JSON Lines file: write the snapshot again"
+        ) from error
+
+
+def _element_table(file: LogFile, slots: tuple[str, ...]) -> pa.Table:
+    table = _read(file)
+    missing = {"product_id", "slot", "element_id"} - set(table.column_names)
+    if missing:
+        raise Refused(
+            f"{file.path} has no column {', '.join(sorted(missing))} (found "
+            f"{', '.join(table.column_names)}); expected the elements table of CONTRACT 2"
+        )
+    table = table.filter(pc.is_in(table["slot"], pa.array(slots)))
+    return table.append_column("dt", pa.array([file.dt] * len(table), pa.string()))

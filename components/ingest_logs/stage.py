@@ -1,0 +1,280 @@
+"""Logs and catalog of the window -> raw bags, day by day, each day exactly once.
+
+A day is made again when its inputs changed, and only then: its attempt is named by the digest of
+the files that it reads, the catalog, the rules, and how far its labels had matured. Raw bags
+still hold unfit rows; validate_logs sets them aside.
+"""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.adapters.storage import open_storage
+from components.day import Day, Frozen, attempt_path, to_json
+from components.errors import Refused
+from components.ingest_logs.catalog import Catalog, read_catalog
+from components.ingest_logs.inputs import KINDS, LogFile, days_before, digest, find_files, shift
+from components.ingest_logs.joining import Windows, creative_key, join
+from components.ingest_logs.raw import keep_raw
+from components.ingest_logs.reading import load
+from components.sql import quote
+from validation.contract import bag_rules, fingerprint
+
+if TYPE_CHECKING:
+    import duckdb
+
+NAME = "ingest_logs"
+VERSION = 1  # raise when the meaning of a raw bag changes: every day is then made again
+
+
+class Settings(Frozen):
+    """What ingest needs to know of a source."""
+
+    logs: str
+    catalog: str
+    endpoint: str | None = None
+    slots: tuple[str, ...]
+    context: dict[str, Literal["categorical", "number"]]
+    window_days: int
+    click_hours: float
+    conversion_days: float
+    late_days: int
+    user_limit: int
+    memory: str
+    identity: dict[str, Any]
+
+
+class Result(Frozen):
+    """The day's place with its attempt, and the attempts of every day in the window."""
+
+    day: Day
+    catalog: str
+    made: dict[str, str]
+    again: list[str]
+    missing: list[str]
+    unreadable: dict[str, str]
+
+
+def run(day: Day, settings: Settings) -> Result:
+    """Raw bags of every day in the window are in the store; names the attempts they are in."""
+    logs = open_storage(settings.logs, settings.endpoint)
+    storage = day.storage()
+    window = days_before(day.ds, settings.window_days)
+    reach = _reach(settings)
+    files = find_files(logs, KINDS, shift(window[0], -reach), day.ds)
+    catalog = read_catalog(open_storage(settings.catalog, settings.endpoint), day.ds, settings.slots)
+    present = {file.dt for file in files if file.kind in ("impressions", "aggregates")}
+    if day.ds not in present:
+        raise Refused(_missing(day.ds, settings.logs, present))
+    made = {
+        dt: _attempt(dt, files, catalog, settings, day.ds) for dt in window if dt in present
+    }
+    again = [dt for dt in made if not storage.exists(_done(dt, made[dt]))]
+    unreadable = _make(day, settings, files, catalog, made, again) if again else {}
+    place = _write_catalog(day, catalog)
+    attempt = digest({"days": made, "ds": day.ds, "identity": settings.identity})
+    result = Result(
+        day=day.model_copy(update={"attempt": attempt}),
+        catalog=place,
+        made=made,
+        again=again,
+        missing=[dt for dt in window if dt not in present],
+        unreadable=unreadable,
+    )
+    kept = result.model_dump(mode="json", exclude={"day": {"store", "endpoint", "work"}, "again": True})
+    storage.write(result.day.path(NAME, "result.json"), to_json(kept))
+    return result
+
+
+def _missing(ds: str, logs: str, present: set[str]) -> str:
+    nearest = ", ".join(sorted(present)[-3:]) or "none at all"
+    return (
+        f"no impressions or aggregates for ds={ds} under {logs}/impressions/dt={ds}/ or "
+        f"{logs}/aggregates/dt={ds}/ (latest days found: {nearest}); expected at least one file: "
+        "wait for the ad server to deliver, or correct `logs`, then run the day again"
+    )
+
+
+def _reach(settings: Settings) -> int:
+    """Days between an impression's partition and the last that may hold one of its events."""
+    longest = max(settings.click_hours / 24, settings.conversion_days)
+    return int(-(-longest // 1)) + settings.late_days
+
+
+def _attempt(
+    dt: str, files: list[LogFile], catalog: Catalog, settings: Settings, ds: str
+) -> str:
+    reach = _reach(settings)
+    first, last = shift(dt, -reach), min(ds, shift(dt, reach))
+    near = [f for f in files if first <= f.dt <= last]
+    read = [
+        (f.path, f.sha256)
+        for f in near
+        if f.dt == dt or f.kind in ("impressions", "clicks", "conversions")
+    ]
+    rules = fingerprint(bag_rules(settings.user_limit))
+    shape = settings.model_dump(exclude={"logs", "catalog", "endpoint", "memory", "identity"})
+    shape.pop("window_days")
+    return digest([VERSION, dt, last, read, catalog.digest_parts, rules, shape])
+
+
+def _done(dt: str, attempt: str) -> str:
+    return f"{attempt_path(dt, attempt)}/{NAME}/accounting.json"
+
+
+def _make(
+    day: Day,
+    settings: Settings,
+    files: list[LogFile],
+    catalog: Catalog,
+    made: Mapping[str, str],
+    again: list[str],
+) -> dict[str, str]:
+    """Writes the raw bags of the days `again`; returns the sentences of unreadable files."""
+    import duckdb
+
+    reach = _reach(settings)
+    first, last = shift(again[0], -reach), shift(again[-1], reach)
+    near = [file for file in files if first <= file.dt <= last]
+    once, copies = _copies(near)
+    with tempfile.TemporaryDirectory(dir=_scratch(day), prefix="ingest-") as folder:
+        database = duckdb.connect(str(Path(folder) / "ingest.duckdb"))
+        database.execute(f"SET memory_limit = {quote(settings.memory)}")
+        database.execute("SET TimeZone = 'UTC'")
+        database.execute("SET preserve_insertion_order = false")
+        unreadable = load(database, once, settings.context)
+        _load_rules(database, catalog, settings.slots)
+        windows = Windows(
+            settings.click_hours, settings.conversion_days, f"{shift(day.ds, 1)} 00:00:00"
+        )
+        rules = bag_rules(settings.user_limit)
+        join(database, settings.slots, settings.context, windows, rules)
+        keep_raw(database, once, unreadable)
+        accounts = _accounts(database, near, copies, unreadable)
+        for dt in again:
+            _write_day(day, database, dt, made[dt], accounts[dt], Path(folder))
+        database.close()
+    return unreadable
+
+
+def _scratch(day: Day) -> str:
+    Path(day.work).mkdir(parents=True, exist_ok=True)
+    return day.work
+
+
+def _copies(files: list[LogFile]) -> tuple[list[LogFile], dict[str, str]]:
+    """Files to read, and those that repeat an earlier one byte for byte (path -> the earlier)."""
+    first: dict[tuple[str, str], str] = {}
+    copies: dict[str, str] = {}
+    for file in files:
+        if file.size == 0:
+            continue
+        original = first.setdefault((file.kind, file.sha256), file.path)
+        if original != file.path:
+            copies[file.path] = original
+    return [file for file in files if file.path not in copies], copies
+
+
+def _load_rules(
+    database: "duckdb.DuckDBPyConnection", catalog: Catalog, slots: tuple[str, ...]
+) -> None:
+    keys = catalog.known.select(["product_id", "slot", "element_id"])
+    database.register("known_rows", keys)
+    database.execute("CREATE TABLE known AS SELECT DISTINCT * FROM known_rows")
+    database.execute("CREATE TABLE allowed (product_id VARCHAR, key VARCHAR)")
+    database.execute(
+        "CREATE TABLE forbidden (product_id VARCHAR, slot_a VARCHAR, element_a VARCHAR, "
+        "slot_b VARCHAR, element_b VARCHAR)"
+    )
+    if catalog.combinations is not None:
+        database.register("allowed_rows", catalog.combinations)
+        as_map = "CAST(to_json(creative) AS MAP(VARCHAR, VARCHAR))"
+        if pa.types.is_string(catalog.combinations["creative"].type):
+            as_map = "CAST(CAST(creative AS JSON) AS MAP(VARCHAR, VARCHAR))"
+        database.execute(
+            f"INSERT INTO allowed SELECT DISTINCT product_id, {creative_key('c')} "
+            f"FROM (SELECT product_id, {as_map} AS c FROM allowed_rows)"
+        )
+    if catalog.forbidden is not None:
+        database.register("forbidden_rows", catalog.forbidden)
+        database.execute(
+            "INSERT INTO forbidden SELECT product_id, slot_a, element_a, slot_b, element_b "
+            "FROM forbidden_rows"
+        )
+
+
+def _accounts(
+    database: "duckdb.DuckDBPyConnection",
+    files: list[LogFile],
+    copies: Mapping[str, str],
+    unreadable: Mapping[str, str],
+) -> dict[str, list[dict[str, Any]]]:
+    """For every day, what was read of each file: rows, repeats, and why not, where it was not."""
+    read: dict[str, int] = {}
+    for kind in KINDS:
+        read.update(database.execute(f"SELECT file, count(*) FROM {kind} GROUP BY file").fetchall())
+    repeated = dict(
+        database.execute("SELECT file, count(*) FROM duplicates GROUP BY file").fetchall()
+    )
+    accounts: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for file in files:
+        original = copies.get(file.path)
+        rows = read.get(original or file.path, 0)
+        entry: dict[str, Any] = {"file": file.path, "kind": file.kind, "sha256": file.sha256}
+        entry |= {"read": rows, "duplicate": rows if original else repeated.get(file.path, 0)}
+        if original:
+            entry["copy_of"] = original
+        if file.path in unreadable:
+            entry["unreadable"] = unreadable[file.path]
+        accounts[file.dt].append(entry)
+    return accounts
+
+
+_TABLES = {
+    "bags": ("raw_bags", "ds", "shown_at, bag_id"),
+    "rejected": ("rejected", "dt", "kind, file, row"),
+    "events": ("events", "dt", "kind, file, row"),
+}
+
+
+def _write_day(
+    day: Day,
+    database: "duckdb.DuckDBPyConnection",
+    dt: str,
+    attempt: str,
+    accounts: list[dict[str, Any]],
+    folder: Path,
+) -> None:
+    storage = day.storage()
+    place = f"{attempt_path(dt, attempt)}/{NAME}"
+    for table, (source, key, order) in _TABLES.items():
+        local = folder / f"{dt}-{table}.parquet"
+        database.execute(
+            f"COPY (SELECT * FROM {source} WHERE {key} = {quote(dt)} ORDER BY {order}) "
+            f"TO {quote(str(local))} (FORMAT parquet, COMPRESSION zstd)"
+        )
+        storage.upload(local, f"{place}/{table}.parquet")
+        local.unlink()
+    storage.write(f"{place}/accounting.json", to_json(accounts))
+
+
+def _write_catalog(day: Day, catalog: Catalog) -> str:
+    """The catalog as read goes with the day's attempt, so that later stages see the same one."""
+    place = f"catalogs/{digest(catalog.digest_parts)}"
+    storage = day.storage()
+    if storage.exists(f"{place}/elements.parquet"):
+        return place
+    tables = {"known": catalog.known, "combinations": catalog.combinations}
+    tables |= {"forbidden": catalog.forbidden, "elements": catalog.elements}
+    with tempfile.TemporaryDirectory(dir=_scratch(day), prefix="catalog-") as folder:
+        for name, table in tables.items():
+            if table is not None:
+                local = Path(folder) / f"{name}.parquet"
+                pq.write_table(table, local, compression="zstd")
+                storage.upload(local, f"{place}/{name}.parquet")
+    return place

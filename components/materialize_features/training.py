@@ -1,0 +1,120 @@
+"""Fit bags and point-in-time features -> the training set and the elements table (DuckDB).
+
+Features change at midnight only, so the join asks Feast once a day and element, not once a row.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.sql import quote
+from components.materialize_features.history import ELEMENT_FEATURES, element_key
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows judge: SQL that is true for them, and how it was chosen, in words."""
+
+    held_out: str
+    says: str
+
+
+def keys_to_join(database: "duckdb.DuckDBPyConnection") -> "pa.Table":
+    """Distinct (element_key, event_timestamp at the start of the day) of the bags."""
+    return database.execute(
+        f"""
+        SELECT DISTINCT {element_key("product_id", "slot", "element")} AS element_key,
+               CAST(CAST(ds AS DATE) AS TIMESTAMPTZ) AS event_timestamp
+        FROM (SELECT product_id, ds, unnest(creative, recursive := true) FROM bags)
+        ORDER BY ALL
+        """
+    ).to_arrow_table()
+
+
+def current_keys(database: "duckdb.DuckDBPyConnection", ds: str) -> "pa.Table":
+    """Every known element with the end of ds, for the bundle."""
+    return database.execute(
+        f"SELECT DISTINCT {element_key('product_id', 'slot', 'element_id')} AS element_key, "
+        f"CAST(CAST({quote(ds)} AS DATE) + 1 AS TIMESTAMPTZ) AS event_timestamp "
+        "FROM elements ORDER BY ALL"
+    ).to_arrow_table()
+
+
+def choose_split(
+    database: "duckdb.DuckDBPyConnection", days: int | None, share: float | None
+) -> Split:
+    """The latest days judge, or the latest share of products; a fifth of clusters where too few."""
+    if share is not None:
+        return Split(
+            f"product_id IN (SELECT product_id FROM (SELECT product_id, percent_rank() OVER "
+            f"(ORDER BY min(shown_at), product_id) AS place FROM bags GROUP BY product_id) "
+            f"WHERE place >= {1 - share})",
+            f"the latest {share:.0%} of the products in order of their first display",
+        )
+    found = [r[0] for r in database.execute("SELECT DISTINCT ds FROM bags ORDER BY ds").fetchall()]
+    if days is not None and len(found) > days:
+        first = found[-days]
+        return Split(f"ds >= {quote(first)}", f"the latest {days} days, from {first}")
+    return Split(
+        "hash(cluster_id) % 5 = 0",
+        f"a fifth of the clusters, since the window holds {len(found)} days with data, no more "
+        f"than the {days} to be held out",
+    )
+
+
+def write_training_set(
+    database: "duckdb.DuckDBPyConnection", slots: tuple[str, ...], split: Split, target: Path
+) -> dict[str, Any]:
+    """The training set at `target`; returns its counts. Needs tables bags and history.
+
+    Columns of the bags plus `history` (list by slot of the element's features, null where the
+    slot is absent or nothing was known) and `held_out`.
+    """
+    names = ", ".join(ELEMENT_FEATURES)
+    order = "[" + ", ".join(quote(slot) for slot in slots) + "]"
+    database.execute(
+        f"""
+        CREATE TABLE joined AS
+        SELECT bag_id, map_from_entries(list((slot, features))) AS by_slot FROM (
+            SELECT b.bag_id, b.slot, [{names}] AS features
+            FROM (SELECT bag_id, product_id, ds, unnest(creative, recursive := true) FROM bags) b
+            JOIN history h ON h.element_key = {element_key("b.product_id", "b.slot", "b.element")}
+             AND CAST(h.event_timestamp AS DATE) = CAST(b.ds AS DATE))
+        GROUP BY bag_id
+        """
+    )
+    database.execute(
+        f"""
+        COPY (
+            SELECT b.*, list_transform({order}, s -> j.by_slot[s]) AS history,
+                   ({split.held_out}) AS held_out
+            FROM bags b LEFT JOIN joined j USING (bag_id) ORDER BY b.ds, b.shown_at, b.bag_id
+        ) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 100000)
+        """
+    )
+    row = database.execute(
+        f"SELECT count(*), count(*) FILTER ({split.held_out}), sum(clicks), sum(impressions) FROM bags"
+    ).fetchone()
+    assert row is not None
+    return dict(zip(("bags", "held_out", "clicks", "impressions"), map(int, row), strict=True))
+
+
+def write_elements(database: "duckdb.DuckDBPyConnection", target: Path) -> int:
+    """Every known element with its newest content, history at the end of ds, and `current`."""
+    names = ", ".join(f"h.{name}" for name in ELEMENT_FEATURES)
+    database.execute(
+        f"""
+        COPY (
+            SELECT e.*, CASE WHEN h.weight_1 IS NULL THEN NULL ELSE [{names}] END AS history
+            FROM elements e LEFT JOIN latest h
+              ON h.element_key = {element_key("e.product_id", "e.slot", "e.element_id")}
+            ORDER BY product_id, slot, element_id
+        ) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd)
+        """
+    )
+    row = database.execute("SELECT count(*) FROM elements").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,145 @@
+"""What people decide: approve, reject, promote, roll back; each decision goes to the ledger.
+
+An approval is bound to the digest of what was shown (the sealed bundle and the decision): when
+either is made again the approval is void. It expires, and whoever started the run can't give it.
+Only `promote` and `rollback` move the champion. Refusals are recorded like approvals.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from components.adapters.ledger import Ledger
+from components.adapters.registry import CHAMPION, PREVIOUS, Registry, Version
+from components.adapters.storage import Storage
+from components.errors import Refused, WrongUse
+
+VALID = timedelta(hours=48)
+
+
+def attempt_of(bundle: str) -> str:
+    """The attempt's folder that a sealed bundle lies in."""
+    return bundle.rsplit("/", 2)[0]
+
+
+def decision_path(bundle: str) -> str:
+    return f"{attempt_of(bundle)}/gate_promotion/decision.json"
+
+
+def evidence_digest(storage: Storage, bundle: str) -> str:
+    """Names exactly what a reviewer was shown: the sealed bundle and the gates' decision."""
+    total = hashlib.sha256(storage.read(f"{bundle}/manifest.json"))
+    total.update(storage.read(decision_path(bundle)))
+    return total.hexdigest()
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One model's decisions, made by one person at one moment."""
+
+    storage: Storage
+    registry: Registry
+    ledger: Ledger
+    who: str
+    clock: Callable[[], datetime]
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Every ledger entry, the chain verified."""
+        return self.ledger.entries()
+
+    def approve(self, number: int, reason: str) -> dict[str, Any]:
+        """The ledger's entry of the approval; Refused (and recorded) where it can't be given."""
+        version = self._version(number)
+        decision = json.loads(self.storage.read(decision_path(version.bundle)))
+        facts = self._facts(version, reason)
+        if decision["verdict"] != "PROMOTE":
+            self._refuse("approve", facts, f"its verdict is {decision['verdict']}, not PROMOTE")
+        if decision["author"] == self.who:
+            self._refuse(
+                "approve", facts, f"{self.who} started the run; another person must approve"
+            )
+        until = (self.clock() + VALID).isoformat()
+        return self.ledger.append("approved", self.clock(), expires=until, **facts)
+
+    def reject(self, number: int, reason: str) -> dict[str, Any]:
+        """The ledger's entry of the rejection; it voids earlier approvals."""
+        return self.ledger.append(
+            "rejected", self.clock(), **self._facts(self._version(number), reason)
+        )
+
+    def promote(self, number: int) -> dict[str, Any]:
+        """The version is champion and the one before is previous; Refused without an approval."""
+        version = self._version(number)
+        facts = self._facts(version, "promotion")
+        approval = self._approval(number)
+        if approval is None:
+            self._refuse("promote", facts, "nobody approved it since it was last judged or rejected")
+        elif approval["evidence"] != facts["evidence"]:
+            self._refuse("promote", facts, "its evidence changed after the approval")
+        elif datetime.fromisoformat(approval["expires"]) < self.clock():
+            self._refuse("promote", facts, f"the approval expired at {approval['expires']}")
+        return self._crown(version, "promoted", facts)
+
+    def rollback(self, to: str, reason: str) -> dict[str, Any]:
+        """A version that once was champion is champion again."""
+        if to == "previous":
+            found = self.registry.alias(PREVIOUS)
+            if found is None:
+                raise Refused("there is no previous champion to roll back to; name a version")
+        else:
+            if not to.isdigit():
+                raise WrongUse(f"--to takes previous or a version's number, found {to!r}")
+            found = self._version(int(to))
+        crowned = {e["version"] for e in self.entries() if e["kind"] in ("promoted", "rolled back")}
+        facts = self._facts(found, reason)
+        if found.number not in crowned:
+            self._refuse("rollback", facts, "it never was champion; it needs an approval")
+        return self._crown(found, "rolled back", facts)
+
+    def _crown(self, version: Version, kind: str, facts: dict[str, Any]) -> dict[str, Any]:
+        champion = self.registry.alias(CHAMPION)
+        was = champion.number if champion is not None else None
+        entry = self.ledger.append(kind, self.clock(), before=was, **facts)
+        if was is not None and was != version.number:
+            self.registry.point(PREVIOUS, was)
+        self.registry.point(CHAMPION, version.number)
+        return entry
+
+    def _version(self, number: int) -> Version:
+        version = self.registry.get(number)
+        if version is None:
+            raise WrongUse(f"version {number} is not registered; `genco run` prints the version")
+        if not self.storage.exists(decision_path(version.bundle)):
+            raise Refused(f"version {number} was never judged; run its day to the end first")
+        return version
+
+    def _facts(self, version: Version, reason: str) -> dict[str, Any]:
+        if not reason.strip():
+            raise WrongUse("a decision needs a written --reason")
+        return {
+            "version": version.number,
+            "by": self.who,
+            "reason": reason,
+            "evidence": evidence_digest(self.storage, version.bundle),
+        }
+
+    def _approval(self, number: int) -> dict[str, Any] | None:
+        """The latest approval of the version that no rejection or new judgement followed."""
+        standing = None
+        for entry in self.entries():
+            if entry.get("version") == number:
+                if entry["kind"] == "approved":
+                    standing = entry
+                elif entry["kind"] in ("rejected", "judged"):
+                    standing = None
+        return standing
+
+    def _refuse(self, action: str, facts: dict[str, Any], cause: str) -> None:
+        self.ledger.append("refused", self.clock(), action=action, cause=cause, **facts)
+        raise Refused(
+            f"{action} of version {facts['version']} is refused: {cause}; the refusal is recorded "
+            "in the ledger"
+        )

@@ -1,0 +1,113 @@
+"""Draft bundle and evidence -> a sealed bundle and a version in MLflow, the challenger.
+
+The version is named by what it was made from: the same inputs, code and seed find the version
+that is already there.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from components.adapters.registry import BUNDLE, CHALLENGER, FINGERPRINT, Registry
+from components.day import Day, Frozen, to_json
+from components.materialize_features.stage import NAME as FEATURES
+from components.register_version.card import model_card
+from components.register_version.sbom import sbom
+from components.train_generator.stage import NAME as GENERATOR
+from components.training_set import fetch_folder, upload_folder
+from components.window import read_window
+from model.bundle import load_bundle, seal
+
+NAME = "register_version"
+
+
+class Settings(Frozen):
+    """The model's name, MLflow, and the code that made the version."""
+
+    name: str
+    tracking_uri: str
+    identity: dict[str, Any]
+    config_digest: str
+
+
+class Result(Frozen):
+    """The version, its sealed bundle below the store, and whether it is new."""
+
+    version: int
+    bundle: str
+    fresh: bool
+
+
+def open_registry(day: Day, name: str, tracking_uri: str) -> Registry:
+    """The registry of this model."""
+    return Registry(tracking_uri, name, Path(day.work) / "mlartifacts")
+
+
+def run(day: Day, settings: Settings, evidence: str) -> Result:
+    """The version exists and is the challenger; `evidence` is evaluate_candidate's file."""
+    registry = open_registry(day, settings.name, settings.tracking_uri)
+    known = registry.find(day.attempt)
+    if known is not None:
+        registry.point(CHALLENGER, known.number)
+        return Result(version=known.number, bundle=known.bundle, fresh=False)
+    place = day.path(NAME, "bundle")
+    facts = json.loads(day.storage().read(evidence))
+    card = _seal(day, settings, facts, place)
+    version = registry.register(
+        day.storage().locate(place),
+        {
+            FINGERPRINT: day.attempt,
+            BUNDLE: place,
+            "genco.ds": day.ds,
+            "genco.commit": settings.identity["commit"],
+            "genco.image": settings.identity["image"],
+            "genco.config": settings.config_digest,
+        },
+        _metrics(facts),
+        {"card.md": card},
+    )
+    registry.point(CHALLENGER, version.number)
+    return Result(version=version.number, bundle=place, fresh=True)
+
+
+def _seal(day: Day, settings: Settings, facts: dict[str, Any], place: str) -> str:
+    """Uploads the sealed bundle; returns its card."""
+    storage = day.storage()
+    features = json.loads(storage.read(day.path(FEATURES, "result.json")))
+    with tempfile.TemporaryDirectory(dir=day.work, prefix="bundle-") as scratch:
+        folder = fetch_folder(day, day.path(GENERATOR, "bundle"), Path(scratch))
+        card = model_card(load_bundle(folder, sealed=False), facts)
+        (folder / "card.md").write_text(card)
+        (folder / "evidence.json").write_bytes(to_json(facts))
+        (folder / "sbom.json").write_text(sbom(settings.identity["commit"]))
+        seal(
+            folder,
+            {
+                "name": settings.name,
+                "ds": day.ds,
+                "attempt": day.attempt,
+                "git_commit": settings.identity["commit"],
+                "image_digest": settings.identity["image"],
+                "code_digest": settings.identity["digest"],
+                "config_digest": settings.config_digest,
+                "inputs": read_window(day).made,
+                "feature_service": features["fingerprint"],
+                "seed": settings.identity["seed"],
+                "parent_version": facts.get("champion"),
+            },
+        )
+        upload_folder(day, folder, place)
+    return card
+
+
+def _metrics(facts: dict[str, Any], prefix: str = "") -> dict[str, float]:
+    """Every number of the evidence under a dotted name, as MLflow takes it."""
+    found: dict[str, float] = {}
+    for key, value in facts.items():
+        name = f"{prefix}{key}".replace("%", "pc")
+        if isinstance(value, dict):
+            found |= _metrics(value, f"{name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found[name[:250]] = float(value)
+    return found

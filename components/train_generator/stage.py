@@ -1,0 +1,148 @@
+"""Training set and reward model -> the generator, cloned from the log, then trained by RL.
+
+Leaves a draft bundle: everything that serves, not yet sealed with evidence.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from components.day import Day, Frozen, once
+from components.devices import choose_device, watched
+from components.errors import Refused
+from components.train_reward.stage import Result as RewardResult
+from components.train_reward.stage import load_reward
+from components.training_set import TrainingSet, read_training_set, upload_folder
+from components.window import catalog_file, read_window
+from model.bags import Bags
+from model.bundle import save_draft
+from model.combinations import Rules
+from model.generator.fit import GeneratorConfig, fit_generator
+
+NAME = "train_generator"
+ABSENT_SHARE = 0.01  # of a slot's displays: from here on the log shows that it may stay empty
+
+
+class Settings(Frozen):
+    """The shape of a bag, the published mixture, and overrides of the generator's defaults."""
+
+    name: str
+    slots: tuple[str, ...]
+    context: dict[str, str]
+    feature_names: list[str]
+    optional_slots: tuple[str, ...] | None
+    target: str
+    explore: float
+    uniform: float
+    temperature: float
+    candidates: int
+    seed: int
+    device: str
+    options: dict[str, float | int | str | bool]
+
+
+class Result(Frozen):
+    """What training reported, and the folder of the draft bundle below the store."""
+
+    metrics: dict[str, float]
+    draft: str
+    optional_slots: list[str]
+    device: str
+
+
+def run(day: Day, settings: Settings) -> Result:
+    """A draft bundle lies under the stage's folder."""
+    return once(day, NAME, Result, lambda: _work(day, settings))
+
+
+def _work(day: Day, settings: Settings) -> Result:
+    rows = read_training_set(day, settings.slots, settings.context, settings.feature_names)
+    reward = load_reward(day)
+    rules = _rules(day, settings, rows)
+    device = choose_device(settings.device)
+    try:
+        generator, metrics = fit_generator(
+            rows.train,
+            rows.elements,
+            rules,
+            reward,
+            settings.context,
+            GeneratorConfig(**settings.options),  # type: ignore[arg-type]
+            seed=settings.seed,
+            device=device,
+            checkpoint=Path(day.work) / "checkpoints" / day.attempt,
+            progress=watched("generator"),
+        )
+    except ValueError as error:
+        raise Refused(f"the generator cannot be trained: {error}") from error
+    with tempfile.TemporaryDirectory(dir=day.work, prefix="draft-") as folder:
+        save_draft(
+            Path(folder), reward, generator, rows.table, rules, _described(day, settings, rules)
+        )
+        upload_folder(day, Path(folder), day.path(NAME, "bundle"))
+    numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, int | float)}
+    return Result(
+        metrics=numbers,
+        draft=day.path(NAME, "bundle"),
+        optional_slots=sorted(rules.optional),
+        device=device,
+    )
+
+
+def _described(day: Day, settings: Settings, rules: Rules) -> dict[str, object]:
+    """The bundle's config beside the models' own parts."""
+    from components.materialize_features.stage import NAME as FEATURES
+    from components.materialize_features.stage import Result as Features
+    from components.train_reward.stage import NAME as REWARD
+
+    storage = day.storage()
+    features = Features.model_validate_json(storage.read(day.path(FEATURES, "result.json")))
+    trained = RewardResult.model_validate_json(storage.read(day.path(REWARD, "result.json")))
+    return {
+        "name": settings.name,
+        "ds": day.ds,
+        "slots": list(settings.slots),
+        "context": settings.context,
+        "target": settings.target,
+        "optional_slots": sorted(rules.optional),
+        "feature_service": {
+            "name": "reward_features",
+            "fingerprint": features.fingerprint,
+            "names": features.feature_names,
+        },
+        "mixture": {
+            "explore": settings.explore,
+            "uniform": settings.uniform,
+            "temperature": settings.temperature * max(trained.base_reward, 1e-6),
+            "candidates": settings.candidates,
+        },
+        "seed": settings.seed,
+    }
+
+
+def _rules(day: Day, settings: Settings, rows: TrainingSet) -> Rules:
+    """The catalog's rules; optional slots as configured, else as the log shows them."""
+    window = read_window(day)
+    tables = []
+    for table in ("combinations", "forbidden"):
+        file = catalog_file(day, window, table)
+        tables.append(pq.ParquetFile(file).read() if file is not None else None)
+    optional = settings.optional_slots
+    if optional is None:
+        optional = observed_optional(rows.train, rows, settings.slots)
+    return Rules.from_tables(tables[0], tables[1], frozenset(optional))
+
+
+def observed_optional(bags: Bags, rows: TrainingSet, slots: tuple[str, ...]) -> tuple[str, ...]:
+    """Slots left empty in at least a hundredth of the displays of products that could fill them."""
+    optional = []
+    for place, slot in enumerate(slots):
+        owners = set(rows.elements.product_id[rows.elements.slot == place])
+        could = np.isin(bags.product_id, list(owners))
+        shown = bags.impressions[could].sum()
+        empty = bags.impressions[could & (bags.element[:, place] < 0)].sum()
+        if shown and empty / shown >= ABSENT_SHARE:
+            optional.append(slot)
+    return tuple(optional)

@@ -1,0 +1,121 @@
+"""Training set -> the multi-instance reward model, calibrated on rows it did not learn from."""
+
+import json
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from components.day import Day, Frozen, once, to_json
+from components.devices import choose_device, watched
+from components.errors import Refused
+from components.training_set import TrainingSet, read_training_set
+from model.bags import Bags
+from model.reward.fit import Reward, RewardConfig, fit_reward
+
+NAME = "train_reward"
+TUNING_TENTHS = 1  # of ten parts, how many tune (early stopping, calibration)
+
+
+class Settings(Frozen):
+    """The shape of a bag, what a display earns, and overrides of the model's defaults."""
+
+    slots: tuple[str, ...]
+    context: dict[str, str]
+    feature_names: list[str]
+    target: str
+    by_product: bool
+    seed: int
+    device: str
+    options: dict[str, float | int | str | bool]
+
+
+class Result(Frozen):
+    """Rows learned from and tuned on, the base rate, and the device used."""
+
+    train: int
+    tuned: int
+    clicks: int
+    base_reward: float
+    device: str
+
+
+def run(day: Day, settings: Settings) -> Result:
+    """reward.safetensors and reward.json lie under the stage's folder."""
+    return once(day, NAME, Result, lambda: _work(day, settings))
+
+
+def _work(day: Day, settings: Settings) -> Result:
+    from safetensors.torch import save_file
+
+    rows = read_training_set(day, settings.slots, settings.context, settings.feature_names)
+    train = rows.train
+    if len(train) == 0:
+        raise Refused(
+            f"no bags are left to learn from for ds={day.ds}: all {len(rows.bags):,} are held out; "
+            "lengthen window_days or shorten holdout"
+        )
+    tuning = tuning_rows(train, settings.by_product)
+    device = choose_device(settings.device)
+    reward = fit(rows, train, tuning, settings, device)
+    tensors, described = reward.state()
+    with tempfile.TemporaryDirectory(dir=day.work, prefix="reward-") as folder:
+        local = Path(folder) / "reward.safetensors"
+        save_file(tensors, local)
+        day.storage().upload(local, day.path(NAME, "reward.safetensors"))
+    day.storage().write(day.path(NAME, "reward.json"), to_json(described))
+    return Result(
+        train=int((~tuning).sum()),
+        tuned=int(tuning.sum()),
+        clicks=int(train.clicks.sum()),
+        base_reward=base_reward(train, settings.target),
+        device=device,
+    )
+
+
+def fit(
+    rows: TrainingSet, train: Bags, tuning: np.ndarray, settings: Settings, device: str
+) -> Reward:
+    """The reward model of the rows not marked for tuning."""
+    config = RewardConfig(target=settings.target, **settings.options)  # type: ignore[arg-type]
+    try:
+        return fit_reward(
+            train.take(np.flatnonzero(~tuning)),
+            train.take(np.flatnonzero(tuning)),
+            rows.elements,
+            settings.context,
+            config,
+            seed=settings.seed,
+            device=device,
+            progress=watched("reward model"),
+        )
+    except ValueError as error:
+        raise Refused(f"the reward model cannot be trained: {error}") from error
+
+
+def tuning_rows(bags: Bags, by_product: bool) -> np.ndarray:
+    """True for about a tenth of the clusters (or products), chosen by the digest of their name."""
+    names, codes = np.unique(bags.product_id if by_product else bags.cluster_id, return_inverse=True)
+    chosen = np.array([zlib.crc32(str(name).encode()) % 10 < TUNING_TENTHS for name in names])
+    marked = chosen[codes]
+    if marked.all() or not marked.any():
+        marked = np.arange(len(bags)) % 10 == 0
+    return marked
+
+
+def base_reward(bags: Bags, target: str) -> float:
+    """Mean reward of a display in the target's unit."""
+    earned = {"click": bags.clicks, "conversion": bags.conversions, "value": bags.value}[target]
+    return float(earned.sum() / max(bags.impressions.sum(), 1.0))
+
+
+def load_reward(day: Day) -> Reward:
+    """The reward model that this attempt trained."""
+    from safetensors.torch import load_file
+
+    storage = day.storage()
+    described = json.loads(storage.read(day.path(NAME, "reward.json")))
+    return Reward.from_state(
+        load_file(storage.fetch(day.path(NAME, "reward.safetensors"))), described
+    )

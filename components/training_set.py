@@ -1,0 +1,61 @@
+"""The training set and elements of an attempt, as the models read them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.day import Day
+from components.materialize_features.stage import NAME
+from model.bags import Bags, read_bags
+from model.elements import Elements
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Bags of the window with their elements; `held_out` marks the rows that judge."""
+
+    bags: Bags
+    held_out: np.ndarray
+    elements: Elements
+    table: pa.Table
+
+    @property
+    def train(self) -> Bags:
+        return self.bags.take(np.flatnonzero(~self.held_out))
+
+    @property
+    def holdout(self) -> Bags:
+        return self.bags.take(np.flatnonzero(self.held_out))
+
+
+def read_training_set(
+    day: Day, slots: tuple[str, ...], context: dict[str, str], names: list[str]
+) -> TrainingSet:
+    """What materialize_features wrote for this attempt."""
+    storage = day.storage()
+    table = pq.read_table(storage.fetch(day.path(NAME, "elements.parquet")))
+    elements = Elements.from_table(table, slots, tuple(names))
+    rows = pq.ParquetFile(storage.fetch(day.path(NAME, "training_set.parquet"))).read()
+    bags = read_bags(rows, elements, context)
+    held_out = rows["held_out"].to_numpy(zero_copy_only=False)
+    return TrainingSet(bags, held_out, elements, table)
+
+
+def fetch_folder(day: Day, prefix: str, target: Path) -> Path:
+    """A local folder with the objects directly below a prefix."""
+    storage = day.storage()
+    target.mkdir(parents=True, exist_ok=True)
+    for stored in storage.listing(prefix):
+        name = stored.path.rsplit("/", 1)[-1]
+        (target / name).write_bytes(storage.fetch(stored.path).read_bytes())
+    return target
+
+
+def upload_folder(day: Day, folder: Path, prefix: str) -> None:
+    """The folder's files as objects below a prefix."""
+    for file in sorted(folder.iterdir()):
+        if file.is_file():
+            day.storage().upload(file, f"{prefix}/{file.name}")

@@ -1,0 +1,77 @@
+"""Every row of every file of a day accounted for: read = kept + duplicate + quarantined."""
+
+from typing import TYPE_CHECKING, Any
+
+from validation.contract import Rule
+from validation.quarantine import DayFacts
+
+if TYPE_CHECKING:
+    import duckdb
+
+_USED = """
+    SELECT file, count(*) FILTER (NOT unfit), count(*) FILTER (unfit) FROM (
+        SELECT source_file AS file, unfit FROM raw_bags
+        UNION ALL SELECT file, unfit FROM events
+        UNION ALL SELECT file, true FROM rejected)
+    GROUP BY file
+"""
+
+
+def account(
+    database: "duckdb.DuckDBPyConnection", accounts: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The manifest's accounting: a row a file, whose numbers add up or it is a bug."""
+    used = {file: (kept, unfit) for file, kept, unfit in database.execute(_USED).fetchall()}
+    rows = []
+    for entry in accounts:
+        kept, unfit = used.get(entry["file"], (0, 0))
+        assert entry["read"] == kept + unfit + entry["duplicate"], (entry, kept, unfit)
+        numbers = {"kept": kept, "duplicate": entry["duplicate"], "quarantined": unfit}
+        rest = {k: v for k, v in entry.items() if k not in ("kind", "duplicate")}
+        rows.append({**rest, **numbers})
+    return rows
+
+
+def day_facts(
+    database: "duckdb.DuckDBPyConnection",
+    ds: str,
+    accounts: list[dict[str, Any]],
+    rules: tuple[Rule, ...],
+) -> DayFacts:
+    """Counts of the day; rows set aside by an `exclude` rule alone are no fault of the data."""
+    blameless = [rule.id for rule in rules if rule.severity == "exclude"] + ["window", "unusable"]
+    listed = ", ".join(f"'{rule}'" for rule in blameless)
+    blamed = f"len(list_filter(reasons, r -> r.rule NOT IN ({listed}))) > 0"
+    count = (
+        "SELECT r.rule, count(*) FROM (SELECT unnest(reasons) AS r FROM quarantine WHERE {}) "
+        "GROUP BY ALL ORDER BY ALL"
+    )
+    first = database.execute(
+        "SELECT source_file, row, reasons[1].message FROM quarantine "
+        f"WHERE {blamed} ORDER BY source_file, row LIMIT 1"
+    ).fetchone()
+    fit = database.execute("SELECT count(*) FROM bags").fetchone()
+    refused = database.execute(f"SELECT count(*) FROM quarantine WHERE {blamed}").fetchone()
+    return DayFacts(
+        ds=ds,
+        read=sum(entry["read"] for entry in accounts),
+        fit=fit[0] if fit else 0,
+        refused_rows=refused[0] if refused else 0,
+        refused=dict(database.execute(count.format(blamed)).fetchall()),
+        set_aside=dict(database.execute(count.format(f"NOT ({blamed})")).fetchall()),
+        unreadable=tuple(entry["unreadable"] for entry in accounts if "unreadable" in entry),
+        example=dict(zip(("file", "row", "message"), first, strict=True)) if first else None,
+    )
+
+
+def losses(database: "duckdb.DuckDBPyConnection") -> list[dict[str, Any]]:
+    """Products by the share of their displays that the quarantine took, worst first (bias)."""
+    rows = database.execute(
+        "SELECT product_id, count(*), count(*) FILTER (unfit) FROM raw_bags GROUP BY product_id "
+        "ORDER BY count(*) FILTER (unfit) / count(*) DESC, product_id LIMIT 10"
+    ).fetchall()
+    return [
+        {"product_id": product, "rows": total, "lost": lost, "share": lost / total}
+        for product, total, lost in rows
+        if lost
+    ]

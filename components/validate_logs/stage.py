@@ -1,0 +1,234 @@
+"""Raw bags -> fit bags, quarantine, the day's manifest and page: is this day usable?
+
+Every day that ingest made again is judged; each is published by one conditional write of its
+manifest. A day that is not fit never replaces a published one that is.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.day import Day, Frozen, attempt_path, manifest_path, to_json
+from components.ingest_logs.stage import NAME as INGEST
+from components.sql import parquet, quote
+from components.manifests import BLOCKED, FIT, change_manifest, read_manifest, table_entry
+from components.validate_logs.accounting import account, day_facts, losses
+from components.validate_logs.page import data_view
+from components.window import Window, read_window
+from validation.contract import Rule, bag_rules, check_rules, fingerprint
+from validation.expectations import BagSuite, Check
+from validation.pages.data import render_data
+from validation.quarantine import Limits, blocking_reasons, reasons_sql
+
+if TYPE_CHECKING:
+    import duckdb
+
+NAME = "validate_logs"
+BATCH_ROWS = 1_000_000
+
+
+class Settings(Frozen):
+    """How much of a day may be unfit, the traffic limit, and what the manifest records."""
+
+    quarantined_share: float
+    user_limit: int
+    config_digest: str
+
+
+class Result(Frozen):
+    """Whether ds is fit, why not, and where its page and manifest lie below the store."""
+
+    fit: bool
+    reasons: list[str]
+    data_page: str
+    manifest: str
+    rows: int
+    unfit: int
+
+
+def run(day: Day, settings: Settings) -> Result:
+    """Every day of the window is judged and published; the result speaks of ds."""
+    window = read_window(day)
+    rules = bag_rules(settings.user_limit)
+    waiting = [dt for dt, attempt in window.made.items() if not _settled(day, dt, attempt)]
+    checks = _expectations(day, window, rules, waiting, settings)
+    for dt in waiting:
+        if dt != day.ds:
+            _judge(day, dt, window, rules, settings, checks[dt])
+    if day.ds in waiting:
+        _judge(day, day.ds, window, rules, settings, checks[day.ds])
+    return _result(day, window)
+
+
+def _settled(day: Day, dt: str, attempt: str) -> bool:
+    return day.storage().exists(f"{attempt_path(dt, attempt)}/{NAME}/manifest.json")
+
+
+def _expectations(
+    day: Day, window: Window, rules: tuple[Rule, ...], waiting: list[str], settings: Settings
+) -> dict[str, list[Check]]:
+    """Great Expectations over all rows: ds on its own, the other days of the window together.
+
+    Counts are exact, being sums over whole batches of at most a million rows.
+    """
+    if not waiting:
+        return {}
+    suite = BagSuite(rules, mostly=1 - settings.quarantined_share)
+    others = [dt for dt in waiting if dt != day.ds]
+    found: dict[str, list[Check]] = {}
+    for group in ([day.ds] if day.ds in waiting else [], others):
+        if group:
+            checks = _check(suite, [_raw(day, dt, window.made[dt], "bags") for dt in group], group)
+            found |= dict.fromkeys(group, checks)
+    return found
+
+
+def _check(suite: BagSuite, files: list[Path], group: list[str]) -> list[Check]:
+    import duckdb
+
+    database = duckdb.connect()
+    columns = {rule.column for rule in suite.rules} | {r.other for r in suite.rules if r.other}
+    available = {
+        row[0]
+        for row in database.execute(f"DESCRIBE SELECT * FROM {parquet(files)}").fetchall()
+    }
+    check_rules(suite.rules, available)
+    chosen = ", ".join(f'"{column}"' for column in sorted(columns))
+    rows = database.execute(f"SELECT {chosen} FROM {parquet(files)}")
+    reader = rows.to_arrow_reader(BATCH_ROWS)
+    batches = [suite.check(batch.to_pandas(), f"{group[0]}..{group[-1]}") for batch in reader]
+    return suite.merge(batches) if batches else []
+
+
+def _raw(day: Day, dt: str, attempt: str, table: str) -> Path:
+    return day.storage().fetch(f"{attempt_path(dt, attempt)}/{INGEST}/{table}.parquet")
+
+
+_BAG_COLUMNS = (
+    "bag_id, ds, shown_at, product_id, cluster_id, context, creative, propensity, policy, "
+    "impressions, clicks, conversions, value, click_mature, conversion_mature, clicked_at"
+)
+
+
+def _judge(
+    day: Day,
+    dt: str,
+    window: Window,
+    rules: tuple[Rule, ...],
+    settings: Settings,
+    checks: list[Check],
+) -> None:
+    import duckdb
+
+    attempt = window.made[dt]
+    storage = day.storage()
+    place = f"{attempt_path(dt, attempt)}/{NAME}"
+    accounts = json.loads(storage.read(f"{attempt_path(dt, attempt)}/{INGEST}/accounting.json"))
+    with tempfile.TemporaryDirectory(dir=day.work, prefix="validate-") as folder:
+        database = duckdb.connect()
+        _split(database, day, dt, attempt, rules)
+        accounting = account(database, accounts)
+        tables = {}
+        for table, order in (("bags", "shown_at, bag_id"), ("quarantine", "source_file, row")):
+            tables[table] = [_publish_table(day, database, table, order, place, Path(folder))]
+        facts = day_facts(database, dt, accounts, rules)
+        reasons = blocking_reasons(facts, Limits(settings.quarantined_share))
+        manifest = {
+            "ds": dt,
+            "attempt": attempt,
+            "verdict": BLOCKED if reasons else FIT,
+            "reasons": reasons,
+            "tables": tables,
+            "accounting": accounting,
+            "inputs": [{"file": a["file"], "sha256": a["sha256"]} for a in accounts],
+            "config_digest": settings.config_digest,
+            "rule_set": fingerprint(rules),
+            "refused": facts.refused_rows,
+            "pages": {},
+        }
+        if dt == day.ds:
+            view = data_view(database, day, window, facts, manifest, checks, losses(database))
+            storage.write(f"{place}/data.html", render_data(view).encode())
+            manifest["pages"] = {"data": f"{place}/data.html"}
+        database.close()
+    _publish(day, dt, manifest)
+    storage.write(f"{place}/manifest.json", to_json(manifest))
+
+
+def _split(
+    database: "duckdb.DuckDBPyConnection",
+    day: Day,
+    dt: str,
+    attempt: str,
+    rules: tuple[Rule, ...],
+) -> None:
+    """Tables `raw_bags`, `events`, `rejected`, `bags` and `quarantine` of one day."""
+    for table in ("bags", "events", "rejected"):
+        source = parquet(_raw(day, dt, attempt, table))
+        named = "raw_bags" if table == "bags" else table
+        database.execute(f"CREATE TABLE {named} AS SELECT * FROM {source}")
+    database.execute(f"CREATE TABLE bags AS SELECT {_BAG_COLUMNS} FROM raw_bags WHERE NOT unfit")
+    rule_set = quote(fingerprint(rules))
+    withdrawn = "[{'rule': 'unusable', 'message': 'its impression is quarantined'}]"
+    database.execute(
+        f"""
+        CREATE TABLE quarantine AS
+        SELECT raw, source_file, source_row AS row, {reasons_sql(rules)} AS reasons,
+               {rule_set} AS rule_set, product_id
+        FROM raw_bags WHERE unfit
+        UNION ALL SELECT raw, file, row, reasons, {rule_set}, NULL FROM rejected
+        UNION ALL SELECT raw, file, row, {withdrawn}, {rule_set}, NULL FROM events WHERE unfit
+        """
+    )
+
+
+def _publish_table(
+    day: Day,
+    database: "duckdb.DuckDBPyConnection",
+    table: str,
+    order: str,
+    place: str,
+    folder: Path,
+) -> dict[str, Any]:
+    local = folder / f"{table}.parquet"
+    database.execute(
+        f"COPY (SELECT * FROM {table} ORDER BY {order}) TO {quote(str(local))} "
+        "(FORMAT parquet, COMPRESSION zstd)"
+    )
+    rows = database.execute(f"SELECT count(*) FROM {table}").fetchone()
+    path = f"{place}/{table}.parquet"
+    day.storage().upload(local, path)
+    return table_entry(local, path, rows[0] if rows else 0)
+
+
+def _publish(day: Day, dt: str, manifest: dict[str, Any]) -> None:
+    """One conditional write; a blocked day leaves a fit one that is published as it is."""
+
+    def change(was: dict[str, Any] | None) -> dict[str, Any]:
+        if was is None:
+            return manifest
+        if manifest["verdict"] == BLOCKED and was["verdict"] == FIT:
+            return was
+        later = {key: was[key] for key in ("run", "policy") if key in was}
+        tables = {k: v for k, v in was["tables"].items() if k not in manifest["tables"]}
+        return {**manifest, **later, "tables": {**manifest["tables"], **tables}}
+
+    change_manifest(day.storage(), dt, change)
+
+
+def _result(day: Day, window: Window) -> Result:
+    attempt = window.made[day.ds]
+    place = f"{attempt_path(day.ds, attempt)}/{NAME}/manifest.json"
+    storage = day.storage()
+    manifest = json.loads(storage.read(place))
+    published = read_manifest(storage, day.ds)
+    current = published is not None and published["attempt"] == attempt
+    return Result(
+        fit=manifest["verdict"] == FIT,
+        reasons=manifest["reasons"],
+        data_page=manifest["pages"]["data"],
+        manifest=manifest_path(day.ds) if current else place,
+        rows=manifest["tables"]["bags"][0]["rows"],
+        unfit=manifest["tables"]["quarantine"][0]["rows"],
+    )

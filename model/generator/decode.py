@@ -1,0 +1,183 @@
+"""Slot by slot through the legal combinations: exact log-probabilities, samples, beams.
+
+Whoever scores the options (the pointer network, or the rules alone), an option without a legal
+completion is masked to probability exactly 0, and the rest of a slot's options sum to 1. So the
+product over the slots is a distribution over the legal combinations.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.generator.lattice import Lattice
+from model.generator.network import Encoded, Network
+
+GRAIN = 2.0**30  # log-probabilities are compared in steps of 1 / GRAIN: noise can't reorder them
+
+
+class Scorer(Protocol):
+    """Scores of a slot's options, given the options chosen so far."""
+
+    def scores(self, slot: int, node: Tensor) -> Tensor:
+        """(B, G, K + 1) unnormalised log-probabilities of the options of `slot`."""
+        ...
+
+    def choose(self, slot: int, option: Tensor, parent: Tensor | None = None) -> None:
+        """Goes on with (B, G) options, each the child of beam `parent` (B, G) where given."""
+        ...
+
+
+class Pointer:
+    """The network's scores for B requests, `groups` prefixes each.
+
+    `product` (B,) index into encoded, `context` (B, C), `hint` (B, S, K + 1) see `hints`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        encoded: Encoded,
+        product: Tensor,
+        context: Tensor,
+        hint: Tensor,
+        groups: int,
+    ):
+        self.network, self.encoded, self.product, self.hint = network, encoded, product, hint
+        start = network.begin(encoded, product, context)
+        self.query = start[:, None].expand(-1, groups, -1)
+
+    def scores(self, slot: int, node: Tensor) -> Tensor:
+        return self.network.point(self.encoded, self.product, self.query, slot, self.hint[:, slot])
+
+    def choose(self, slot: int, option: Tensor, parent: Tensor | None = None) -> None:
+        query = self.query
+        if parent is not None:
+            query = query.gather(1, parent[:, :, None].expand(-1, -1, query.shape[2]))
+        self.query = query + self.network.chosen(self.encoded, self.product, slot, option)
+
+
+class Even:
+    """The rules' scores: every legal combination has the same probability."""
+
+    def __init__(self, lattice: Lattice):
+        self.lattice = lattice
+
+    def scores(self, slot: int, node: Tensor) -> Tensor:
+        return self.lattice.log_ways[self.lattice.after(node)]
+
+    def choose(self, slot: int, option: Tensor, parent: Tensor | None = None) -> None:
+        """Nothing to remember: the node says what is left."""
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """G walks for each of B pairs through the S slots."""
+
+    options: Tensor  # (B, G, S) int64, 0 = absent
+    log_prob: Tensor  # (B, G), -inf = illegal
+    steps: Tensor  # (B, G, S, K + 1) log-probability of every option on the way, 0 = masked
+    allowed: Tensor  # (B, G, S, K + 1) bool
+
+
+Choice = Callable[[int, Tensor, Tensor], Tensor]  # slot, log-probabilities, allowed -> options
+
+
+def walk(scorer: Scorer, lattice: Lattice, product: Tensor, groups: int, choice: Choice) -> Walk:
+    """Walks on which `choice` picks the options; differentiable in the scores."""
+    node = lattice.start[product][:, None].expand(-1, groups)
+    options, steps, masks, legal = [], [], [], torch.ones_like(node, dtype=torch.bool)
+    for slot in range(lattice.slots):
+        after = lattice.after(node)
+        allowed = after >= 0
+        steps.append(_log_softmax(scorer.scores(slot, node), allowed))
+        option = choice(slot, steps[-1], allowed)
+        scorer.choose(slot, option)
+        node = after.gather(2, option[:, :, None])[:, :, 0]
+        legal = legal & (node >= 0)
+        node = node.clamp(min=0)
+        options.append(option)
+        masks.append(allowed)
+    chosen, every = torch.stack(options, 2), torch.stack(steps, 2)
+    log_prob = every.gather(3, chosen[..., None])[..., 0].sum(2)
+    return Walk(chosen, log_prob.masked_fill(~legal, -torch.inf), every, torch.stack(masks, 2))
+
+
+def _log_softmax(scores: Tensor, allowed: Tensor) -> Tensor:
+    """Log-probabilities over the allowed options; 0 elsewhere, to be read with the mask only."""
+    scores = scores if scores.dtype == torch.float64 else scores.float()
+    open_rows = allowed | ~allowed.any(-1, keepdim=True)
+    normal = functional.log_softmax(scores.masked_fill(~open_rows, -torch.inf), dim=-1)
+    return normal.masked_fill(~allowed, 0.0)
+
+
+def given(options: Tensor) -> Choice:
+    """Follows (B, G, S) options; one that no candidate has is taken as absent (see `log_prob`)."""
+    return lambda slot, log_prob, allowed: options[:, :, slot]
+
+
+def drawn(uniform: Tensor) -> Choice:
+    """Samples by inverting the distribution function at (B, G, S) numbers in [0, 1)."""
+
+    def choice(slot: int, log_prob: Tensor, allowed: Tensor) -> Tensor:
+        share = log_prob.detach().exp().masked_fill(~allowed, 0.0)
+        reach = share.cumsum(-1)
+        aim = uniform[:, :, slot, None] * reach[..., -1:]
+        last = allowed.shape[-1] - 1 - allowed.flip(-1).to(torch.int8).argmax(-1)
+        return torch.minimum((reach <= aim).sum(-1), last)
+
+    return choice
+
+
+def log_prob(scorer: Scorer, lattice: Lattice, product: Tensor, combinations: Tensor) -> Tensor:
+    """(B, G) exact log-probabilities of (B, G, S) local indices; -inf where illegal."""
+    options = combinations + 1
+    inside = ((options >= 0) & (options < lattice.step.shape[1])).all(-1)
+    options = options.clamp(0, lattice.step.shape[1] - 1)
+    found = walk(scorer, lattice, product, options.shape[1], given(options)).log_prob
+    return found.masked_fill(~inside, -torch.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Beam:
+    """The best combinations found, best first."""
+
+    combinations: Tensor  # (B, W, S) int64 local indices, -1 = absent
+    log_prob: Tensor  # (B, W), -inf = padding: fewer than W are legal
+    bound: Tensor  # (B,) no combination outside is more probable than exp(bound)
+
+
+def beam(scorer: Scorer, lattice: Lattice, product: Tensor, width: int) -> Beam:
+    """The `width` most probable prefixes kept at every slot.
+
+    A combination is at most as probable as its prefixes, so the most probable prefix dropped
+    bounds all that is missing: where the beam's last is above it, the beam is the exact top.
+    """
+    node = lattice.start[product][:, None]
+    total = torch.zeros_like(node, dtype=torch.float64)
+    bound = torch.full_like(total[:, 0], -torch.inf)
+    options = node.new_zeros(*node.shape, 0)
+    for slot in range(lattice.slots):
+        after = lattice.after(node)
+        allowed = (after >= 0) & torch.isfinite(total)[:, :, None]
+        grown = total[:, :, None] + _log_softmax(scorer.scores(slot, node), allowed)
+        grown = grown.masked_fill(~allowed, -torch.inf).flatten(1)
+        order = _descending(grown)
+        kept, dropped = order[:, :width], order[:, width:]
+        if dropped.shape[1]:
+            bound = torch.maximum(bound, grown.gather(1, dropped[:, :1])[:, 0])
+        parent, option = kept // after.shape[2], kept % after.shape[2]
+        total = grown.gather(1, kept)
+        scorer.choose(slot, option, parent)
+        node = after.flatten(1).gather(1, kept).clamp(min=0)
+        earlier = options.gather(1, parent[:, :, None].expand(-1, -1, slot))
+        options = torch.cat([earlier, option[:, :, None]], dim=2)
+    return Beam(options - 1, total, bound)
+
+
+def _descending(grown: Tensor) -> Tensor:
+    """Order by rounded value, best first, ties in the order of the options."""
+    return torch.sort(torch.round(grown * GRAIN), dim=1, descending=True, stable=True).indices

@@ -1,0 +1,252 @@
+"""Trains the generator: it clones the log, then follows the reward, held by its clone."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.bags import Bags
+from model.combinations import Rules
+from model.elements import Elements
+from model.generator import checkpoint as disk
+from model.generator import decode, report
+from model.generator.behaviour import clone_loss
+from model.generator.config import GeneratorConfig
+from model.generator.ground import Ground, Lesson, prepare
+from model.generator.network import Network, Sizes
+from model.generator.objective import PolicyStep, Signal, adapted, policy_step
+from model.generator.policy import Generator, Hide, new_network
+
+if TYPE_CHECKING:
+    from model.reward.fit import Reward
+
+__all__ = ["GeneratorConfig", "fit_generator"]
+
+Progress = Callable[[int, int], None]
+
+
+def fit_generator(
+    bags: Bags,
+    elements: Elements,
+    rules: Rules,
+    reward: "Reward",
+    context: Mapping[str, str],
+    config: GeneratorConfig,
+    *,
+    seed: int,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[Generator, dict[str, Any]]:
+    """(generator, metrics) learned from these bags and this reward model.
+
+    The same arguments give the same weights (bit for bit on one CPU thread count). With a
+    `checkpoint` file a killed run goes on where it was last saved and ends with the same weights;
+    a checkpoint of other inputs is ignored and written over. Raises ValueError where no bag shows
+    a legal combination and where the reward model gives no finite numbers.
+    """
+    lesson = Lesson(bags, elements, rules, reward, context, config, seed, device)
+    ground = prepare(lesson)
+    learner = Learner(ground, config, seed, device)
+    resumed_at = learner.resume(checkpoint)
+    total = config.clone_steps + config.steps
+    while learner.done < total:
+        learner.advance()
+        if checkpoint is not None and learner.done % config.checkpoint_every == 0:
+            learner.save(checkpoint)
+        if progress is not None:
+            progress(learner.done, total)
+    learner.check()
+    cloned = Generator(learner.cloned(), ground.encoding, ground.pool.caution)
+    generator = Generator(learner.network.cpu(), ground.encoding, ground.pool.caution)
+    metrics = report.measured(generator, cloned, ground, lesson)
+    return generator, {**metrics, **learner.told(), "resumed_at": resumed_at}
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """B requests on the device, but for the products' positions."""
+
+    product: np.ndarray  # (B,) int64
+    context: Tensor  # (B, C)
+    hint: Tensor  # (B, S, K + 1)
+
+
+class Learner:
+    """The network between two steps; the first `clone_steps` of them clone, the rest reinforce."""
+
+    def __init__(self, ground: Ground, config: GeneratorConfig, seed: int, device: str):
+        self.ground, self.config, self.seed, self.device = ground, config, seed, device
+        sizes = _sizes(ground, config)
+        self.network = new_network(sizes, seed).to(device)
+        self.reference = new_network(sizes, seed).to(device).requires_grad_(False)
+        self.optimiser = self._fresh_optimiser()
+        self.done = 0
+        self.kl_weight = torch.tensor(config.kl_weight, device=device)
+        self.bad = torch.zeros((), device=device)
+        self.trace = torch.zeros(5, device=device)
+
+    def _fresh_optimiser(self) -> torch.optim.AdamW:
+        return torch.optim.AdamW(
+            self.network.parameters(),
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+        )
+
+    def advance(self) -> None:
+        """One step: the next one of the phase that it belongs to."""
+        cloning = self.done < self.config.clone_steps
+        if self.done == self.config.clone_steps:
+            self.reference.load_state_dict(self.network.state_dict())
+            self.optimiser = self._fresh_optimiser()
+        at, span = (
+            (self.done, self.config.clone_steps)
+            if cloning
+            else (self.done - self.config.clone_steps, self.config.steps)
+        )
+        for group in self.optimiser.param_groups:
+            share = 0.5 * (1 + math.cos(math.pi * at / span))
+            group["lr"] = self.config.learning_rate * (0.05 + 0.95 * share)
+        loss = self._clone() if cloning else self._reinforce()
+        self.optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
+        self.optimiser.step()
+        self.done += 1
+
+    def _chance(self) -> tuple[np.random.Generator, torch.Generator]:
+        """The step's randomness, from the seed and the step's number alone."""
+        spread = np.random.SeedSequence([self.seed, 1, self.done])
+        rows = np.random.default_rng(spread)
+        drawn = torch.Generator(self.device)
+        drawn.manual_seed(int(spread.generate_state(1, np.uint64)[0] >> 1))
+        return rows, drawn
+
+    def _pointer(
+        self, network: Network, prompt: Prompt, groups: int, hide: Hide | None
+    ) -> decode.Pointer:
+        products, which = np.unique(prompt.product, return_inverse=True)
+        encoded = self.ground.shelf.encode(network, products, hide)
+        at = torch.from_numpy(which).to(self.device)
+        return decode.Pointer(network, encoded, at, prompt.context, prompt.hint, groups)
+
+    def _autocast(self) -> torch.autocast:
+        kind = self.device.split(":")[0]
+        return torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda")
+
+    def _clone(self) -> Tensor:
+        """Loss of one batch of logged combinations; the clone takes no hints."""
+        rows, drawn = self._chance()
+        shown, lattice = self.ground.shown, self.ground.lattice
+        at = shown.draw(self.config.clone_batch, rows)
+        context = shown.context[at].to(self.device)
+        hint = context.new_zeros(len(at), lattice.slots, lattice.step.shape[1])
+        options = shown.combinations[at][:, None].to(self.device) + 1
+        which = torch.from_numpy(shown.product[at]).to(self.device)
+        with self._autocast():
+            prompt = Prompt(shown.product[at], context, hint)
+            pointer = self._pointer(self.network, prompt, 1, self._hide(drawn))
+            walk = decode.walk(pointer, lattice, which, 1, decode.given(options))
+        loss = clone_loss(walk.log_prob)
+        self.trace = torch.cat([loss.detach()[None], self.trace[1:]])
+        return loss
+
+    def _hide(self, drawn: torch.Generator) -> Hide:
+        return Hide(self.config.id_dropout, drawn)
+
+    def _reinforce(self) -> Tensor:
+        """Loss of one batch of sampled groups."""
+        rows, drawn = self._chance()
+        pool, lattice, groups = self.ground.pool, self.ground.lattice, self.config.group
+        size = min(self.config.batch, len(pool.product))
+        at = np.sort(rows.choice(len(pool.product), size, replace=False))
+        here = torch.from_numpy(at).to(self.device)
+        prompt = Prompt(pool.product[at], pool.context[here], pool.hint[here])
+        which = torch.from_numpy(prompt.product).to(self.device)
+        shape = (size, groups, lattice.slots)
+        uniform = torch.rand(shape, generator=drawn, device=self.device)
+        with self._autocast():
+            own = self._pointer(self.network, prompt, groups, self._hide(drawn))
+            walk = decode.walk(own, lattice, which, groups, decode.drawn(uniform))
+            with torch.no_grad():
+                old = self._pointer(self.reference, prompt, groups, None)
+                held = decode.walk(old, lattice, which, groups, decode.given(walk.options))
+        mean, spread = pool.pieces.take(here).score(walk.options - 1)
+        signal = Signal(
+            pool.caution.reward(mean, spread).float(), pool.caution.supported(mean, spread)
+        )
+        log_count = lattice.log_count[which].float()
+        step = policy_step(walk, held, signal, log_count, self.kl_weight, self.config)
+        self._note(step, mean)
+        return step.loss
+
+    def _note(self, step: PolicyStep, mean: Tensor) -> None:
+        self.kl_weight = adapted(self.kl_weight, step.kl, self.config.kl_target)
+        self.bad = self.bad + (~torch.isfinite(mean)).sum()
+        seen = torch.stack([step.reward.detach(), step.kl, step.entropy, step.supported])
+        self.trace = torch.cat([self.trace[:1], seen.to(self.trace.dtype)])
+
+    def cloned(self) -> Network:
+        """The network as it was when cloning ended."""
+        return self.reference if self.done > self.config.clone_steps else self.network
+
+    def check(self) -> None:
+        """Raises ValueError where a reward of the steps so far was not a finite number."""
+        if float(self.bad) > 0:
+            raise ValueError(
+                f"the reward model gave {int(self.bad)} sampled combinations a reward that is no "
+                "finite number; expected finite rewards; look at its training metrics and at the "
+                "elements' embeddings and history"
+            )
+
+    def told(self) -> dict[str, float]:
+        """The last step's figures."""
+        names = ("clone_nats", "sampled_reward", "kl_share", "entropy_share", "supported_share")
+        told = dict(zip(names, self.trace.tolist(), strict=True))
+        return {**told, "kl_weight": float(self.kl_weight), "steps": self.done}
+
+    def save(self, path: Path) -> None:
+        """Writes the checkpoint from which `resume` goes on exactly, unless a reward was bad."""
+        self.check()
+        tensors = {
+            **disk.network_tensors("network", self.network),
+            **disk.network_tensors("reference", self.reference),
+            **disk.optimiser_tensors(self.optimiser),
+            "kl_weight": self.kl_weight,
+            "trace": self.trace,
+        }
+        disk.save(path, tensors, {"digest": self.ground.digest, "done": self.done})
+
+    def resume(self, path: Path | None) -> int:
+        """Steps already done by the checkpoint's run; 0 where there is none of these inputs."""
+        stored = None if path is None else disk.load(path, self.ground.digest)
+        if stored is None:
+            return 0
+        tensors, facts = stored
+        disk.restore_network("network", self.network, tensors)
+        disk.restore_network("reference", self.reference, tensors)
+        disk.restore_optimiser(self.optimiser, tensors)
+        self.kl_weight = tensors["kl_weight"].to(self.device)
+        self.trace = tensors["trace"].to(self.device)
+        self.done = int(facts["done"])
+        return self.done
+
+
+def _sizes(ground: Ground, config: GeneratorConfig) -> Sizes:
+    encoding = ground.encoding
+    return Sizes(
+        dense=encoding.dense_width,
+        context=encoding.context_width,
+        slots=len(encoding.slots),
+        buckets=encoding.buckets,
+        identities=len(encoding.identities),
+        products=len(encoding.products),
+        width=config.width,
+        heads=config.heads,
+        layers=config.layers,
+    )

@@ -1,0 +1,56 @@
+"""The reward of each candidate shown alone, which the generator may lean on when it scores options.
+
+A hint costs slots x candidates + 1 rewards a request and saves the generator from learning over
+again what the reward model already says of single elements, new ones included; what the network
+adds is what follows from the others on the card. A hint is as cautious as the training signal:
+pessimistic, and never above average where the reward model has no support.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from model.reward.pieces import Pieces
+
+LEAST = 0.01  # a pessimistic reward is at least this share of the mean, so that it has a logarithm
+
+
+@dataclass(frozen=True)
+class Caution:
+    """How far the reward model is believed."""
+
+    pessimism: float  # spreads subtracted from the mean
+    limit: float  # spread / mean above which a combination has no support in the log
+
+    def reward(self, mean: Tensor, spread: Tensor) -> Tensor:
+        """What the reward model is fairly sure of."""
+        return mean - self.pessimism * spread
+
+    def supported(self, mean: Tensor, spread: Tensor) -> Tensor:
+        """bool, False = beyond what the log taught the reward model."""
+        return spread <= self.limit * mean.abs()
+
+
+def hints(pieces: "Pieces", present: Tensor, caution: Caution) -> Tensor:
+    """(B, S, K + 1) float64 log reward of each option alone, less its slot's mean; absent = 0.
+
+    `present` (B, S, K) bool says which candidates there are.
+    """
+    requests, slots, options = present.shape
+    alone = torch.full((slots, options, slots), -1, dtype=torch.int64, device=present.device)
+    for slot in range(slots):
+        alone[slot, :, slot] = torch.arange(options, device=present.device)
+    # A padded candidate must not be asked for: it is asked as "absent" and then left out.
+    asked = torch.where(present[..., None], alone, -1).flatten(1, 2)
+    mean, spread = (part.double().view(present.shape) for part in pieces.score(asked))
+    least = (LEAST * mean).clamp(min=1e-12)
+    known = torch.maximum(caution.reward(mean, spread), least).log()
+    sure = present & caution.supported(mean, spread)
+    average = torch.where(sure, known, 0.0).sum(2, keepdim=True)
+    centred = known - average / sure.sum(2, keepdim=True).clamp(min=1)
+    centred = torch.where(sure, centred, centred.clamp(max=0.0) * sure.any(2, keepdim=True))
+    centred = torch.where(present, centred, 0.0)
+    return torch.cat([centred.new_zeros(requests, slots, 1), centred], dim=2)

@@ -1,0 +1,84 @@
+"""The automata of several products side by side, as tensors to walk in batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.combinations import Space
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """Legal combinations of P products with up to K candidates in each of S slots.
+
+    An option is 0 = absent or a local candidate index + 1. Node numbers are global.
+    """
+
+    spaces: tuple[Space, ...]
+    rows: np.ndarray  # (P, S, K) int32 rows in Elements, -1 = padding
+    start: Tensor  # (P,) int64
+    step: Tensor  # (node, K + 1) int64: the node an option leads to, -1 = not allowed
+    log_ways: Tensor  # (node,) float64: log of the number of legal completions
+
+    @staticmethod
+    def pack(spaces: Sequence[Space], device: str = "cpu") -> "Lattice":
+        """One lattice; product p of it is spaces[p]."""
+        options = max(space.step.shape[1] for space in spaces)
+        sizes = np.array([len(space.step) for space in spaces])
+        start = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        step = np.full((int(sizes.sum()), options), -1, np.int64)
+        for space, first in zip(spaces, start, strict=True):
+            own = step[first : first + len(space.step), : space.step.shape[1]]
+            own[:] = np.where(space.step >= 0, space.step + first, -1)
+        ways = np.concatenate([space.ways for space in spaces])
+        return Lattice(
+            tuple(spaces),
+            _padded_rows(spaces, options - 1),
+            torch.from_numpy(start).to(device),
+            torch.from_numpy(step).to(device),
+            torch.from_numpy(np.log(np.maximum(ways, 1e-300))).to(device),
+        )
+
+    @property
+    def slots(self) -> int:
+        return self.rows.shape[1]
+
+    @property
+    def log_count(self) -> Tensor:
+        """(P,) float64 log of the number of legal combinations of each product."""
+        return self.log_ways[self.start]
+
+    @cached_property
+    def _position(self) -> np.ndarray:
+        """Position of each row of Elements in its candidate list; the last entry is for others."""
+        position = np.zeros(int(self.rows.max()) + 2, np.int64)
+        product, slot, index = np.nonzero(self.rows >= 0)
+        position[self.rows[product, slot, index]] = index
+        return position
+
+    def local(self, product: np.ndarray, shown: np.ndarray) -> np.ndarray:
+        """(n, S) int64 local indices of (n, S) rows in Elements, each shown for product[n].
+
+        -1 = absent; -2, which is legal nowhere, = not a candidate of that product and slot.
+        """
+        inside = (shown >= 0) & (shown < len(self._position) - 1)
+        index = self._position[np.where(inside, shown, -1)]
+        slots = np.arange(self.slots)
+        own = inside & (self.rows[product[:, None], slots, index] == shown)
+        return np.where(own, index, np.where(shown >= 0, -2, -1))
+
+    def after(self, node: Tensor) -> Tensor:
+        """(..., K + 1) int64 nodes reached from `node` by each option, -1 = not allowed."""
+        return self.step[node]
+
+
+def _padded_rows(spaces: Sequence[Space], candidates: int) -> np.ndarray:
+    rows = np.full((len(spaces), len(spaces[0].candidates), candidates), -1, np.int32)
+    for product, space in enumerate(spaces):
+        for slot, own in enumerate(space.candidates):
+            rows[product, slot, : len(own)] = own
+    return rows

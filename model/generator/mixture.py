@@ -1,0 +1,164 @@
+"""The published mixture over a batch of requests: probabilities, draws, the most probable."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.generator.candidates import CandidateSet, Requests
+from model.generator.policy import Proposer
+from model.generator.search import score
+
+LISTED = 100_000  # legal combinations up to which a request's whole distribution is computed
+WIDEST = 4096  # beam for the generator's own favourites among more
+_GRAIN = 2.0**40  # probabilities are ranked in steps of 1 / _GRAIN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixture:
+    """The published policy's settings; `temperature` is in the reward's unit."""
+
+    explore: float = 0.02
+    uniform: float = 0.02
+    temperature: float
+    candidates: int = 32  # size of K(x)
+    exact: int = 100_000  # legal combinations up to which K(x) holds the exact best rewards
+
+    def __post_init__(self) -> None:
+        if not (self.explore >= 0 and self.uniform >= 0 and self.explore + self.uniform <= 1):
+            raise ValueError(
+                f"mixture has explore {self.explore} and uniform {self.uniform}; expected two "
+                "shares of at least 0 whose sum is at most 1"
+            )
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError(
+                f"mixture has temperature {self.temperature}; expected a number above 0 in the "
+                "reward's unit, such as a tenth of the base rate"
+            )
+        if self.candidates < 2:
+            raise ValueError(f"mixture has {self.candidates} candidates; expected at least 2")
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B requests with their candidate sets; `cells` says which requests of the caller they are."""
+
+    requests: Requests
+    kept: CandidateSet
+    cells: np.ndarray  # (B,) int64
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Combinations of one request, most probable first."""
+
+    combinations: np.ndarray  # (k, S) int64 local indices
+    probability: np.ndarray  # (k,) float64
+    reward: np.ndarray  # (k,) float64
+
+
+def probability(batch: Batch, request: Tensor, combinations: Tensor, mixture: Mixture) -> Tensor:
+    """(n, G) float64 probability of (n, G, S) combinations, each of one of the requests."""
+    requests, at = batch.requests, request.numpy()
+    log_prob = requests.proposer.log_prob(requests.asked.take(at), combinations)
+    product = torch.from_numpy(requests.product[at])
+    even = torch.exp(-requests.proposer.lattice.log_count[product])[:, None]
+    return (
+        (1 - mixture.explore - mixture.uniform) * batch.kept.share_of(request, combinations)
+        + mixture.explore * log_prob.exp()
+        + mixture.uniform * even * torch.isfinite(log_prob)
+    )
+
+
+def drawn(
+    batch: Batch, request: Tensor, draws: int, mixture: Mixture, rng: np.random.Generator
+) -> Tensor:
+    """(n, draws, S) combinations: first which part of the mixture, then one of that part."""
+    requests, at = batch.requests, request.numpy()
+    asked = requests.asked.take(at)
+    part = torch.from_numpy(rng.random((len(at), draws)))[..., None]
+    shown = _by_share(batch.kept, request, torch.from_numpy(rng.random((len(at), draws))))
+    learned, even = requests.proposer, Proposer(requests.proposer.lattice)
+    for proposer, below, above in (
+        (learned, 0.0, mixture.explore),
+        (even, mixture.explore, mixture.explore + mixture.uniform),
+    ):
+        here = (part >= below) & (part < above)
+        if here.any():
+            shown = torch.where(here, proposer.sample(asked, draws, rng), shown)
+    return shown
+
+
+def _by_share(kept: CandidateSet, request: Tensor, aim: Tensor) -> Tensor:
+    """(n, draws, S) drawn from each request's candidate set by its softmax."""
+    reach = kept.share.cumsum(1)[request]
+    last = (kept.share > 0).long().cumsum(1).argmax(1)[request]
+    past = (reach[:, None] <= aim[:, :, None] * reach[:, None, -1:]).sum(2)
+    pick = torch.minimum(past, last[:, None])
+    wide = pick[:, :, None].expand(-1, -1, kept.combinations.shape[2])
+    return kept.combinations[request].gather(1, wide)
+
+
+def top(batch: Batch, k: int, mixture: Mixture) -> list[Ranking]:
+    """The k most probable combinations of each request (all, where it has fewer).
+
+    Outside K(x) and a beam of the generator nothing is more probable than the beam's bound says.
+    Where that doesn't settle the first k, a product with up to 100,000 legal combinations is
+    listed in full; a larger one gets the best of a beam of 4,096.
+    """
+    requests = batch.requests
+    held, known, bound = _likely(batch, max(k, mixture.candidates), mixture)
+    every = torch.arange(len(held))
+    chance = probability(batch, every, held, mixture).masked_fill(~known, -1.0)
+    reward = score(requests.pieces, held)
+    rankings = []
+    for at in range(len(held)):
+        space = requests.proposer.lattice.spaces[requests.product[at]]
+        rows = known[at].nonzero()[:, 0]
+        ranking = _ranking(held[at, rows], chance[at, rows], reward[at, rows], k)
+        short = len(ranking.probability) < k or ranking.probability[-1] < float(bound[at])
+        if short and len(rows) < space.count():
+            ranking = _searched(batch, at, k, mixture)
+        rankings.append(ranking)
+    return rankings
+
+
+def _likely(batch: Batch, width: int, mixture: Mixture) -> tuple[Tensor, Tensor, Tensor]:
+    """(combinations (B, L, S), which are valid and not repeated, bound on all the others (B,))."""
+    requests, kept = batch.requests, batch.kept
+    beam = requests.proposer.beam(requests.asked, width)
+    inside = torch.isfinite(kept.reward)
+    same = (beam.combinations[:, :, None] == kept.combinations[:, None]).all(-1) & inside[:, None]
+    fresh = torch.isfinite(beam.log_prob) & ~same.any(2)
+    log_count = requests.proposer.lattice.log_count[torch.from_numpy(requests.product)]
+    bound = mixture.explore * beam.bound.exp() + mixture.uniform * torch.exp(-log_count)
+    return (
+        torch.cat([kept.combinations, beam.combinations], dim=1),
+        torch.cat([inside, fresh], dim=1),
+        bound,
+    )
+
+
+def _searched(batch: Batch, at: int, k: int, mixture: Mixture) -> Ranking:
+    """The first k of one request from its whole list, or from a wide beam where that is long."""
+    requests, request = batch.requests, torch.tensor([at])
+    space = requests.proposer.lattice.spaces[requests.product[at]]
+    if space.count() <= LISTED:
+        held = torch.from_numpy(space.enumerate(LISTED).astype(np.int64))[None]
+    else:
+        one = requests.asked.take(np.array([at]))
+        beam = requests.proposer.beam(one, max(k, WIDEST))
+        both = torch.cat([batch.kept.combinations[at], beam.combinations[0]])
+        held = torch.unique(both, dim=0)[None]
+    chance = probability(batch, request, held, mixture)[0]
+    reward = score(requests.pieces.take(request), held)[0]
+    return _ranking(held[0], chance, reward, k)
+
+
+def _ranking(combinations: Tensor, chance: Tensor, reward: Tensor, k: int) -> Ranking:
+    """The first k by probability, ties in the order of `Space.enumerate`."""
+    listed = combinations.numpy()
+    steps = np.round(chance.numpy() * _GRAIN)
+    order = np.lexsort((*listed.T[::-1], -steps))[:k]
+    return Ranking(listed[order], chance.numpy()[order], reward.numpy()[order])

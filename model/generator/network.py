@@ -1,0 +1,155 @@
+"""The pointer network: candidates attend to each other, the context asks, slots are filled in turn.
+
+Candidates are read once a product (self-attention over all slots, `present` masks); a context
+then attends over them and picks slot by slot, so that a thousand contexts of one product cost one
+encoder pass. The context meets the elements in that readout and in every pointer's product of
+query and key.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.generator.encoding import Inputs
+
+HINT_SCALE = (
+    10.0  # hints are differences of log rewards, some tenths; learned weights are of size 1
+)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What fixes the network's shapes."""
+
+    dense: int
+    context: int
+    slots: int
+    buckets: int
+    identities: int
+    products: int
+    width: int
+    heads: int
+    layers: int
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Products after the encoder: P products, S slots, K + 1 options (option 0 = absent)."""
+
+    keys: Tensor  # (P, S, K + 1, width)
+    choices: Tensor  # (P, S, K + 1, width): what choosing the option adds to the query
+    memory: Tensor  # (P, tokens, 2 x width): keys and values of the context's readout
+    present: Tensor  # (P, tokens) bool, True = a token that exists
+    summary: Tensor  # (P, width)
+
+
+class Block(nn.Module):
+    """One pre-norm attention layer over a product's candidates."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.norm, self.norm_after = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.mixed = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.inner, self.outer = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+    def forward(self, tokens: Tensor, present: Tensor) -> Tensor:
+        parts = self.mixed(self.norm(tokens)).chunk(3, dim=-1)
+        query, key, value = (_heads(part, self.heads) for part in parts)
+        mask = present[:, None, None, :]
+        seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        tokens = tokens + self.out(seen.transpose(1, 2).flatten(2))
+        return tokens + self.outer(functional.gelu(self.inner(self.norm_after(tokens))))
+
+
+class Network(nn.Module):
+    """Encoder of products, reader of contexts, pointer over the options of a slot."""
+
+    def __init__(self, sizes: Sizes):
+        super().__init__()
+        width = sizes.width
+        self.sizes = sizes
+        self.text = nn.EmbeddingBag(sizes.buckets + 1, width, mode="mean", padding_idx=0)
+        self.identity = nn.Embedding(sizes.identities + 1, width, padding_idx=0)
+        self.product = nn.Embedding(sizes.products + 1, width, padding_idx=0)
+        self.dense = nn.Linear(sizes.dense, width)
+        self.content = nn.Sequential(nn.GELU(), nn.Linear(width, width))
+        self.blocks = nn.ModuleList(Block(width, sizes.heads) for _ in range(sizes.layers))
+        self.norm = nn.LayerNorm(width)
+        self.key, self.choice = nn.Linear(width, width), nn.Linear(width, width)
+        self.memory = nn.Linear(width, 2 * width)
+        self.absent = nn.Parameter(torch.zeros(sizes.slots, 2 * width))
+        self.context = nn.Sequential(
+            nn.Linear(sizes.context, width), nn.GELU(), nn.Linear(width, width)
+        )
+        self.ask, self.heard = nn.Linear(width, width), nn.Linear(width, width)
+        self.slot = nn.Parameter(torch.zeros(sizes.slots, width))
+        self.query = nn.Linear(width, width)
+        self.hint = nn.Parameter(torch.zeros(sizes.slots))
+        for table in (self.text, self.identity, self.product):
+            nn.init.normal_(table.weight, std=0.5)
+            with torch.no_grad():
+                table.weight[0].zero_()
+
+    def encode(self, inputs: Inputs, place: Tensor, present: Tensor, product: Tensor) -> Encoded:
+        """Products after the encoder.
+
+        `inputs` are the n candidates, `place` (n,) their flat position in (P, S, K), `present`
+        (P, S, K) which positions are taken, `product` (P,) the products' numbers, 0 = unknown.
+        """
+        known = self.content(self._elements(inputs))
+        width, (count, slots, options) = self.sizes.width, present.shape
+        flat = known.new_zeros(count * slots * options, width).index_copy(0, place, known)
+        tokens = flat.view(count, slots * options, width)
+        shown = present.flatten(1)
+        mean = tokens.sum(1) / shown.sum(1, keepdim=True)
+        whole = (mean + self.product(product))[:, None]
+        tokens = torch.cat([whole, tokens], dim=1)
+        mask = torch.cat([shown.new_ones(count, 1), shown], dim=1)
+        for block in self.blocks:
+            tokens = block(tokens, mask)
+        tokens = self.norm(tokens)
+        cards = tokens[:, 1:].view(count, slots, options, width)
+        absent = self.absent.to(cards.dtype).expand(count, slots, 2 * width)[:, :, None]
+        keys = torch.cat([absent[..., :width], self.key(cards)], dim=2)
+        choices = torch.cat([absent[..., width:], self.choice(cards)], dim=2)
+        return Encoded(keys, choices, self.memory(tokens), mask, tokens[:, 0])
+
+    def _elements(self, inputs: Inputs) -> Tensor:
+        """(n, width) sum of what is known of each candidate."""
+        known = self.dense(inputs.dense) + self.identity(inputs.identity)
+        return known + self.text(inputs.tokens) if inputs.tokens.shape[1] else known
+
+    def begin(self, encoded: Encoded, product: Tensor, context: Tensor) -> Tensor:
+        """(B, width): the query's start for B pairs of product (index into encoded) and context."""
+        start = encoded.summary[product] + self.context(context)
+        keys, values = encoded.memory[product].chunk(2, dim=-1)
+        heads = self.sizes.heads
+        asked = _heads(self.ask(start)[:, None], heads)
+        mask = encoded.present[product][:, None, None, :]
+        read = functional.scaled_dot_product_attention(
+            asked, _heads(keys, heads), _heads(values, heads), attn_mask=mask
+        )
+        return start + self.heard(read.transpose(1, 2).flatten(1))
+
+    def point(
+        self, encoded: Encoded, product: Tensor, query: Tensor, slot: int, hint: Tensor
+    ) -> Tensor:
+        """(B, G, K + 1) scores of a slot's options for (B, G, width) queries and (B, K + 1) hints."""
+        asked = self.query(functional.gelu(query + self.slot[slot])) * self.sizes.width**-0.5
+        leaning = HINT_SCALE * self.hint[slot] * hint
+        return asked @ encoded.keys[product, slot].transpose(1, 2) + leaning[:, None]
+
+    def chosen(self, encoded: Encoded, product: Tensor, slot: int, option: Tensor) -> Tensor:
+        """(B, G, width): what (B, G) options of a slot add to the query."""
+        _, slots, options, width = encoded.choices.shape
+        flat = (product[:, None] * slots + slot) * options + option
+        return functional.embedding(flat, encoded.choices.reshape(-1, width))
+
+
+def _heads(tokens: Tensor, heads: int) -> Tensor:
+    """(B, T, width) -> (B, heads, T, width / heads)."""
+    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)

@@ -1,0 +1,206 @@
+"""The generator as others use it: trained weights that propose combinations for products.
+
+Proposals are computed in float64, so that the same request has the same probabilities alone and
+in a batch (to about 1e-12).
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.combinations import Space
+from model.elements import Elements
+from model.generator import decode
+from model.generator.cells import take_context
+from model.generator.encoding import Encoding, Inputs
+from model.generator.hints import Caution, hints
+from model.generator.lattice import Lattice
+from model.generator.network import Encoded, Network, Sizes
+
+if TYPE_CHECKING:
+    from model.reward.pieces import Pieces
+
+HALF = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Shelf:
+    """The candidates of a lattice's products as the network reads them."""
+
+    inputs: Inputs
+    place: np.ndarray  # (P, S, K) int64 row in inputs, -1 = padding
+    product: np.ndarray  # (P,) int64
+
+    @staticmethod
+    def of(encoding: Encoding, elements: Elements, lattice: Lattice) -> "Shelf":
+        taken = lattice.rows >= 0
+        place = np.full(lattice.rows.shape, -1, np.int64)
+        place[taken] = np.arange(int(taken.sum()))
+        names = [space.product_id for space in lattice.spaces]
+        inputs = encoding.inputs(elements, lattice.rows[taken])
+        return Shelf(inputs, place, encoding.product_index(names))
+
+    def to(self, device: str) -> "Shelf":
+        return Shelf(self.inputs.to(device), self.place, self.product)
+
+    def encode(
+        self, network: Network, products: np.ndarray | None = None, hide: "Hide | None" = None
+    ) -> Encoded:
+        """Some products (default: all) after the encoder; `hide` hides ids in training."""
+        place = self.place if products is None else self.place[products]
+        number = self.product if products is None else self.product[products]
+        device = self.inputs.dense.device
+        flat = place.reshape(-1)
+        taken = np.flatnonzero(flat >= 0)
+        inputs = self.inputs.take(torch.from_numpy(flat[taken]).to(device))
+        known = torch.from_numpy(number).to(device)
+        if hide is not None:
+            new = hide.products(len(known), device)
+            owner = torch.from_numpy(taken // (place[0].size)).to(device)
+            hidden = hide.identities(new[owner])
+            inputs = Inputs(inputs.dense, inputs.tokens, inputs.identity.masked_fill(hidden, 0))
+            known = known.masked_fill(new, 0)
+        weight = next(network.parameters())
+        inputs = Inputs(inputs.dense.to(weight.dtype), inputs.tokens, inputs.identity)
+        present = torch.from_numpy(place >= 0).to(device)
+        return network.encode(inputs, torch.from_numpy(taken).to(device), present, known)
+
+
+@dataclass(frozen=True)
+class Hide:
+    """Id dropout: a product is seen as new with chance `share`, then half of its ids are hidden."""
+
+    share: float
+    chance: torch.Generator
+
+    def products(self, count: int, device: torch.device) -> Tensor:
+        """(count,) bool, True = this product is seen as new."""
+        return torch.rand(count, generator=self.chance, device=device) < self.share
+
+    def identities(self, new: Tensor) -> Tensor:
+        """(n,) bool, True = hidden, for n candidates of products that are `new` (n,) or not."""
+        return new & (torch.rand(new.shape, generator=self.chance, device=new.device) < HALF)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """B requests: product (B,) int64 position in the lattice, context arrays, hints."""
+
+    product: np.ndarray
+    context: Mapping[str, np.ndarray]
+    hint: Tensor  # (B, S, K + 1) float64
+
+    def take(self, rows: np.ndarray) -> "Asked":
+        context = take_context(self.context, rows)
+        return Asked(self.product[rows], context, self.hint[torch.from_numpy(rows)])
+
+
+class Generator:
+    """A trained policy over legal combinations.
+
+    `over(...)` binds it to products; what it returns samples, searches and gives exact
+    log-probabilities.
+    """
+
+    def __init__(self, network: Network, encoding: Encoding, caution: Caution):
+        self.network, self.encoding, self.caution = network.eval(), encoding, caution
+        self._exact = copy.deepcopy(network).cpu().double().requires_grad_(False)
+
+    def over(self, elements: Elements, spaces: Sequence[Space]) -> "Proposer":
+        """Proposals for these products, whose spaces were made of these elements."""
+        lattice = Lattice.pack(spaces)
+        with torch.no_grad():
+            encoded = Shelf.of(self.encoding, elements, lattice).encode(self._exact)
+        return Proposer(lattice, Learned(self.encoding, self._exact, encoded, self.caution))
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """(tensors, JSON) that `from_state` turns back into the same policy."""
+        tensors = {
+            name: tensor.detach().cpu().contiguous()
+            for name, tensor in self.network.state_dict().items()
+        }
+        return tensors, {
+            "sizes": asdict(self.network.sizes),
+            "encoding": self.encoding.state(),
+            "caution": asdict(self.caution),
+        }
+
+    @staticmethod
+    def from_state(tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> "Generator":
+        network = new_network(Sizes(**state["sizes"]), seed=0)
+        network.load_state_dict(dict(tensors))
+        encoding = Encoding.from_state(state["encoding"])
+        return Generator(network, encoding, Caution(**state["caution"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What a proposer with weights knows: the generator's parts, and its products encoded."""
+
+    encoding: Encoding
+    network: Network
+    encoded: Encoded
+    caution: Caution
+
+
+class Proposer:
+    """A policy bound to products; without weights it is uniform over the legal combinations.
+
+    Requests are made by `asked`; combinations are (B, G, S) local indices, -1 = absent.
+    """
+
+    def __init__(self, lattice: Lattice, learned: "Learned | None" = None):
+        self.lattice, self._learned = lattice, learned
+
+    def asked(
+        self, product: np.ndarray, context: Mapping[str, np.ndarray], pieces: "Pieces"
+    ) -> Asked:
+        """Requests with the hints that the reward model's pieces (of the same rows) give."""
+        present = torch.from_numpy(self.lattice.rows >= 0)[torch.from_numpy(product)]
+        if self._learned is None:
+            return Asked(product, context, torch.zeros(len(product), 0))
+        return Asked(product, context, hints(pieces, present, self._learned.caution))
+
+    def _scorer(self, asked: Asked, groups: int) -> decode.Scorer:
+        known = self._learned
+        if known is None:
+            return decode.Even(self.lattice)
+        product = torch.from_numpy(asked.product)
+        rows = known.encoding.context_rows(asked.context, len(product)).double()
+        return decode.Pointer(known.network, known.encoded, product, rows, asked.hint, groups)
+
+    @torch.no_grad()
+    def log_prob(self, asked: Asked, combinations: Tensor) -> Tensor:
+        """(B, G) float64 exact log-probabilities of (B, G, S) combinations, -inf where illegal."""
+        scorer = self._scorer(asked, combinations.shape[1])
+        return decode.log_prob(scorer, self.lattice, torch.from_numpy(asked.product), combinations)
+
+    @torch.no_grad()
+    def sample(self, asked: Asked, draws: int, rng: np.random.Generator) -> Tensor:
+        """(B, draws, S) combinations, each drawn with its exact probability."""
+        which = torch.from_numpy(asked.product)
+        uniform = torch.from_numpy(rng.random((len(which), draws, self.lattice.slots)))
+        scorer = self._scorer(asked, draws)
+        choice = decode.drawn(uniform)
+        return decode.walk(scorer, self.lattice, which, draws, choice).options - 1
+
+    @torch.no_grad()
+    def beam(self, asked: Asked, width: int) -> decode.Beam:
+        """The most probable combinations found with `width` prefixes kept a slot."""
+        which = torch.from_numpy(asked.product)
+        found = decode.beam(self._scorer(asked, 1), self.lattice, which, width)
+        if self._learned is None:  # all alike, so none outside is more probable
+            return replace(found, bound=-self.lattice.log_count[which])
+        return found
+
+
+def new_network(sizes: Sizes, seed: int) -> Network:
+    """A network with weights drawn from the seed; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Network(sizes)

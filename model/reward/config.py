@@ -1,0 +1,41 @@
+"""Sizes and priors of the reward model.
+
+Weights have a normal prior each; its scale is the spread of effects (in log-odds) that one would
+expect before seeing data, so the defaults need no tuning from source to source.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class RewardConfig:
+    """What is learned and how long; scales are standard deviations in log-odds.
+
+    dispersion: how many times over binomial the clicks vary; likelihoods are divided by it.
+    comparison: share of the loss that compares combinations of a product with each other.
+    """
+
+    target: Literal["click", "conversion", "value"] = "click"
+    members: int = 3
+    steps: int = 240
+    batch: int = 16384
+    learning_rate: float = 0.03
+    patience: int = 4
+    buckets: int = 65536
+    interaction: int = 6
+    context_rank: int = 4
+    bins: int = 8
+    dispersion: float = 2.0
+    comparison: float = 0.5
+    id_dropout: float = 0.15
+    scale_text: float = 0.25
+    scale_embedding: float = 0.25
+    scale_shared_id: float = 0.2
+    scale_id: float = 0.2
+    scale_history: float = 0.2
+    scale_slot: float = 0.5
+    scale_product: float = 1.0
+    scale_context: float = 0.7
+    scale_interaction: float = 0.25
+    scale_context_element: float = 0.25

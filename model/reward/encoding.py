@@ -1,0 +1,257 @@
+"""How products, contexts and elements become numbers; fixed when training starts."""
+
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.elements import Elements, pack
+from model.reward.text import Grams, document_weights, hashed_counts, weighted
+
+MOST_VALUES = 256
+
+
+@dataclass(frozen=True, eq=False)
+class ElementInputs:
+    """What the network reads of m elements; id 0 = never trained on."""
+
+    grams: Grams
+    dense: Tensor  # (m, F) standardised embeddings, one block of columns a slot
+    shared: Tensor  # (m,) int64 id of (slot, element, content) seen at several products
+    own: Tensor  # (m,) int64 id of (product, slot, element)
+    slot: Tensor  # (m,) int64
+
+    def take(self, rows: Tensor) -> "ElementInputs":
+        return ElementInputs(
+            self.grams.take(rows),
+            self.dense[rows],
+            self.shared[rows],
+            self.own[rows],
+            self.slot[rows],
+        )
+
+    def to(self, device: str) -> "ElementInputs":
+        moved = (t.to(device) for t in (self.dense, self.shared, self.own, self.slot))
+        return ElementInputs(self.grams.to(device), *moved)
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """Vocabularies and scales; `idf` is kept with the weights, the rest is JSON."""
+
+    slots: tuple[str, ...]
+    context: dict[str, str]
+    categories: dict[str, list[str]]
+    numbers: dict[str, dict[str, Any]]
+    products: list[str]
+    shared: list[str]
+    own: list[str]
+    embedding: list[dict[str, list[float]] | None]
+    history: dict[str, list[float]]
+    buckets: int
+    idf: np.ndarray
+
+    def to_json(self) -> dict[str, Any]:
+        return {k: v for k, v in asdict(self).items() if k != "idf"}
+
+    @staticmethod
+    def from_json(tree: Mapping[str, Any], idf: np.ndarray) -> "Encoding":
+        return Encoding(**{**tree, "slots": tuple(tree["slots"])}, idf=idf)
+
+    @property
+    def context_width(self) -> int:
+        categories = sum(len(values) + 1 for values in self.categories.values())
+        return categories + sum(len(n["edges"]) + 2 for n in self.numbers.values())
+
+    @property
+    def dense_width(self) -> int:
+        return sum(len(e["mean"]) for e in self.embedding if e is not None)
+
+    @property
+    def history_width(self) -> int:
+        return len(self.history["mean"])
+
+    def product_codes(self, product_id: np.ndarray) -> np.ndarray:
+        """(n,) int64, 0 for a product never trained on."""
+        return _codes(self.products, np.asarray(product_id).astype(str))
+
+    def context_rows(self, context: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
+        """(n, C) float32: one-hot with "other" first, numbers standardised and in bins."""
+        parts = [np.zeros((rows, 0), np.float32)]
+        for name, kind in self.context.items():
+            values = context[name]
+            parts.append(self._number(name, values) if kind == "number" else self._category(name, values))
+        return np.concatenate(parts, axis=1)
+
+    def _category(self, name: str, values: np.ndarray) -> np.ndarray:
+        known = self.categories[name]
+        return np.eye(len(known) + 1, dtype=np.float32)[_codes(known, values.astype(str))]
+
+    def _number(self, name: str, values: np.ndarray) -> np.ndarray:
+        scale = self.numbers[name]
+        known = np.isfinite(values)
+        filled = np.where(known, values, scale["mean"]).astype(np.float64)
+        place = np.searchsorted(np.array(scale["edges"]), filled, side="right")
+        binned = np.eye(len(scale["edges"]) + 1, dtype=np.float32)[place]
+        binned[~known] = 0
+        standard = np.clip((filled - scale["mean"]) / scale["std"], -5, 5)
+        return np.concatenate([standard[:, None].astype(np.float32), binned], axis=1)
+
+    def history_rows(self, history: np.ndarray) -> np.ndarray:
+        """(..., H + 1) standardised history and a flag where nothing is known; absent is 0."""
+        known = np.isfinite(history)
+        mean, std = np.array(self.history["mean"]), np.array(self.history["std"])
+        filled = np.where(known, (history - mean) / std, 0.0)
+        unknown = ~known.any(axis=-1, keepdims=True) if history.shape[-1] else known[..., :0]
+        return np.concatenate([np.clip(filled, -5, 5), unknown], axis=-1).astype(np.float32)
+
+    def element_inputs(self, elements: Elements) -> ElementInputs:
+        """What the network reads of these elements, known or new."""
+        counts = [
+            hashed_counts(_content(elements, i), str(elements.slot[i]), self.buckets)
+            for i in range(len(elements))
+        ]
+        return ElementInputs(
+            grams=weighted(counts, self.idf),
+            dense=torch.from_numpy(self._dense(elements)),
+            shared=torch.from_numpy(_codes(self.shared, _shared_keys(elements))),
+            own=torch.from_numpy(_codes(self.own, _own_keys(elements))),
+            slot=torch.from_numpy(elements.slot.astype(np.int64)),
+        )
+
+    def _dense(self, elements: Elements) -> np.ndarray:
+        blocks = [np.zeros((len(elements), 0), np.float32)]
+        for slot, scale in enumerate(self.embedding):
+            if scale is None:
+                continue
+            given = elements.embedding[slot]
+            width = len(scale["mean"])
+            block = np.zeros((len(elements), width), np.float32)
+            if given is not None:
+                if given.shape[1] != width:
+                    raise ValueError(
+                        f"embeddings of slot {self.slots[slot]} have length {given.shape[1]}, "
+                        f"expected {width} as when the model was trained; use the same encoder"
+                    )
+                rows = (elements.slot == slot) & given.any(axis=1)
+                block[rows] = (given[rows] - np.array(scale["mean"])) / np.array(scale["std"])
+            blocks.append(block / max(width, 1) ** 0.5)
+        return np.concatenate(blocks, axis=1)
+
+
+def fit_encoding(
+    elements: Elements,
+    trained: np.ndarray,
+    products: np.ndarray,
+    context: Mapping[str, np.ndarray],
+    kinds: Mapping[str, str],
+    buckets: int,
+    bins: int,
+    history: np.ndarray,
+) -> Encoding:
+    """The encoding of the training rows; `trained` are the rows of elements that were shown."""
+    shown = elements.take(trained)
+    counts = [
+        hashed_counts(_content(shown, i), str(shown.slot[i]), buckets) for i in range(len(shown))
+    ]
+    return Encoding(
+        slots=elements.slots,
+        context=dict(kinds),
+        categories={n: _values(context[n]) for n, k in kinds.items() if k != "number"},
+        numbers={n: _scale(context[n], bins) for n, k in kinds.items() if k == "number"},
+        products=sorted(set(products.astype(str).tolist())),
+        shared=_repeated(shown),
+        own=sorted(_own_keys(shown).tolist()),
+        embedding=[_embedding_scale(shown, slot) for slot in range(len(elements.slots))],
+        history=_history_scale(history),
+        buckets=buckets,
+        idf=document_weights(counts, buckets),
+    )
+
+
+def _codes(known: list[str], values: np.ndarray) -> np.ndarray:
+    """(n,) int64 position + 1 of each value in the sorted vocabulary, 0 where it is not in it."""
+    if not known or not len(values):
+        return np.zeros(len(values), np.int64)
+    names = np.array(known)
+    place = np.minimum(np.searchsorted(names, values), len(names) - 1)
+    return np.where(names[place] == values, place + 1, 0).astype(np.int64)
+
+
+def _values(column: np.ndarray) -> list[str]:
+    values, counts = np.unique(column.astype(str), return_counts=True)
+    return sorted(values[np.argsort(-counts, kind="stable")[:MOST_VALUES]].tolist())
+
+
+def _scale(column: np.ndarray, bins: int) -> dict[str, Any]:
+    known = column[np.isfinite(column)]
+    if not len(known):
+        return {"mean": 0.0, "std": 1.0, "edges": []}
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))
+    return {
+        "mean": float(known.mean()),
+        "std": float(known.std()) or 1.0,
+        "edges": edges.tolist(),
+    }
+
+
+def _embedding_scale(shown: Elements, slot: int) -> dict[str, list[float]] | None:
+    given = shown.embedding[slot]
+    if given is None:
+        return None
+    rows = given[(shown.slot == slot) & given.any(axis=1)].astype(np.float64)
+    if not len(rows):
+        return None
+    std = rows.std(axis=0)
+    return {"mean": rows.mean(axis=0).tolist(), "std": np.where(std > 1e-8, std, 1.0).tolist()}
+
+
+def _history_scale(history: np.ndarray) -> dict[str, list[float]]:
+    width = history.shape[-1]
+    flat = history.reshape(history.size // max(width, 1) if width else 0, width).astype(np.float64)
+    rows = flat[np.isfinite(flat).all(axis=1)]
+    if not len(rows):
+        width = history.shape[-1]
+        return {"mean": [0.0] * width, "std": [1.0] * width}
+    std = rows.std(axis=0)
+    return {"mean": rows.mean(axis=0).tolist(), "std": np.where(std > 1e-8, std, 1.0).tolist()}
+
+
+def _content(elements: Elements, row: int) -> str:
+    """Text with the attributes as words name=value."""
+    given = str(elements.attributes[row])
+    if not given:
+        return str(elements.text[row])
+    words = (f"{name}={value}".replace(" ", "_") for name, value in json.loads(given).items())
+    return f"{elements.text[row]} {' '.join(words)}"
+
+
+def _own_keys(elements: Elements) -> np.ndarray:
+    return pack(elements.product_id, elements.slot, elements.element_id)
+
+
+def _shared_keys(elements: Elements) -> np.ndarray:
+    digests = [
+        format(zlib.crc32(_bytes(elements, i), zlib.crc32(_content(elements, i).encode())), "08x")
+        for i in range(len(elements))
+    ]
+    return pack(elements.slot, elements.element_id, np.array(digests, object))
+
+
+def _bytes(elements: Elements, row: int) -> bytes:
+    given = elements.embedding[elements.slot[row]]
+    return b"" if given is None else given[row].tobytes()
+
+
+def _repeated(shown: Elements) -> list[str]:
+    """Keys of elements that several products share."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for key, product in zip(_shared_keys(shown).tolist(), shown.product_id.tolist(), strict=True):
+        owners[key].add(product)
+    return sorted(key for key, products in owners.items() if len(products) > 1)

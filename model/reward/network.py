@@ -1,0 +1,169 @@
+"""The additive multi-instance network: log-odds of a bag from its instances, all members at once.
+
+    z = bias + product + context + sum_s element_s + sum_s<t <u_s, u_t> + sum_s <v_s, W c>
+
+An element's term is linear in what is known of it: hashed n-grams, embeddings, ids, history; its
+interaction factor u and context factor v are linear in embeddings and ids. Members of the ensemble
+differ in their start and in the weight that each cluster has (Rubin 1981, Bayesian bootstrap).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.reward.config import RewardConfig
+from model.reward.encoding import ElementInputs, Encoding
+
+HEADS = 2  # click, conversion after a click
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What m elements contribute, for M members: term (m, M, heads), pair (m, M, R), context
+    (m, M, Q)."""
+
+    term: Tensor
+    pair: Tensor
+    context: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """n bags: element (n, S) places in an Outputs, -1 absent; product (n,), context (n, C),
+    history (n, S, H)."""
+
+    element: Tensor
+    product: Tensor
+    context: Tensor
+    history: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """Parts of the log-odds of n bags: base (M,), product and context (n, M), element and
+    pair (n, S, M), pair being each element's half of its interactions."""
+
+    base: Tensor
+    product: Tensor
+    context: Tensor
+    element: Tensor
+    pair: Tensor
+
+    def total(self) -> Tensor:
+        """(n, M) log-odds."""
+        return (
+            self.base + self.product + self.context + self.element.sum(1) + self.pair.sum(1)
+        )
+
+
+class RewardNetwork(nn.Module):
+    """The members' weights, the member being the second to last or last axis of each."""
+
+    def __init__(self, encoding: Encoding, config: RewardConfig) -> None:
+        super().__init__()
+        m, r, q = config.members, config.interaction, config.context_rank
+        self.members, self.rank, self.context_rank = m, r, q
+        self.width = m * (HEADS + r + q)
+        slots, contexts = len(encoding.slots), encoding.context_width
+        self.bias = nn.Parameter(torch.zeros(HEADS, m))
+        self.slot = nn.Parameter(torch.zeros(slots, HEADS, m))
+        self.product = nn.Parameter(torch.zeros(len(encoding.products) + 1, HEADS, m))
+        self.context = nn.Parameter(torch.zeros(contexts, HEADS, m))
+        self.text = nn.Parameter(torch.zeros(encoding.buckets, m * HEADS))
+        self.dense = nn.Parameter(torch.zeros(encoding.dense_width, self.width))
+        self.shared = nn.Parameter(torch.zeros(len(encoding.shared) + 1, self.width))
+        self.own = nn.Parameter(torch.zeros(len(encoding.own) + 1, self.width))
+        self.history = nn.Parameter(torch.zeros(encoding.history_width + 1, HEADS, m))
+        self.mixing = nn.Parameter(torch.zeros(contexts, m, q))
+
+    def start(self, config: RewardConfig, generator: torch.Generator) -> None:
+        """Random factors, a tenth of their prior, so that interactions have a gradient."""
+        with torch.no_grad():
+            for weight in (self.own, self.shared, self.dense):
+                noise = torch.randn(weight.shape, generator=generator)
+                noise[:, : self.members * HEADS] = 0
+                weight.copy_(0.1 * factor_scale(config) * noise)
+            self.mixing.copy_(0.5 * torch.randn(self.mixing.shape, generator=generator))
+            for table in (self.own, self.shared, self.product):
+                table[0] = 0
+
+    def elements(self, inputs: ElementInputs, keep: Tensor | None = None) -> Outputs:
+        """Contributions of m elements; `keep` (m,) is 0 where the ids are dropped."""
+        known = (inputs.own > 0).to(self.own.dtype)
+        shared = (inputs.shared > 0).to(self.own.dtype)
+        if keep is not None:
+            known, shared = known * keep, shared * keep
+        words = F.embedding_bag(
+            inputs.grams.bucket,
+            self.text,
+            inputs.grams.offset[:-1],
+            mode="sum",
+            per_sample_weights=inputs.grams.weight.to(self.text.dtype),
+        )
+        found = inputs.dense.to(words.dtype) @ self.dense
+        found = found + known[:, None] * self.own[inputs.own]
+        found = found + shared[:, None] * self.shared[inputs.shared]
+        m, rows = self.members, len(found)
+        term, pair, context = found.split(
+            [m * HEADS, m * self.rank, m * self.context_rank], dim=1
+        )
+        placed = (term + words).reshape(rows, HEADS, m) + self.slot[inputs.slot]
+        return Outputs(
+            placed.transpose(1, 2),
+            pair.reshape(rows, m, self.rank),
+            context.reshape(rows, m, self.context_rank),
+        )
+
+    def terms(self, outputs: Outputs, batch: Batch, head: int = 0) -> Terms:
+        """Parts of the log-odds of a head; only clicks have interactions."""
+        present = (batch.element >= 0).to(outputs.term.dtype)[..., None]
+        at = batch.element.clamp(min=0)
+        element = outputs.term[at][..., head] * present
+        history = torch.einsum("nsh,hm->nsm", batch.history, self.history[:, head])
+        element = element + history * present
+        context = batch.context @ self.context[:, head]
+        pair = torch.zeros_like(element)
+        if head == 0:
+            mixed = torch.einsum("nc,cmq->nmq", batch.context, self.mixing)
+            affinity = torch.einsum("nsmq,nmq->nsm", outputs.context[at], mixed)
+            element = element + affinity * present
+            factor = outputs.pair[at] * present[..., None]
+            others = factor.sum(1, keepdim=True) - factor
+            pair = 0.5 * (factor * others).sum(-1)
+        known = (batch.product > 0).to(element.dtype)[:, None]
+        product = self.product[batch.product, head] * known
+        return Terms(self.bias[head], product, context, element, pair)
+
+    def penalty(self, config: RewardConfig) -> Tensor:
+        """(M,) minus log prior of the weights, up to a constant."""
+        m, factors = self.members, factor_scale(config)
+        cut = m * HEADS
+        words = self.text.reshape(-1, HEADS, m)
+        total = words.square().sum((0, 1)) / (2 * config.scale_text**2)
+        for weight, scale in (
+            (self.dense, config.scale_embedding),
+            (self.shared, config.scale_shared_id),
+            (self.own, config.scale_id),
+        ):
+            term = weight[:, :cut].reshape(-1, HEADS, m)
+            total = total + term.square().sum((0, 1)) / (2 * scale**2)
+            pair, context = weight[:, cut:].split([m * self.rank, m * self.context_rank], dim=1)
+            total = total + pair.reshape(-1, m, self.rank).square().sum((0, 2)) / (2 * factors**2)
+            total = total + context.reshape(-1, m, self.context_rank).square().sum((0, 2)) / (
+                2 * config.scale_context_element**2
+            )
+        for weight, scale in (
+            (self.slot, config.scale_slot),
+            (self.product, config.scale_product),
+            (self.context, config.scale_context),
+            (self.history, config.scale_history),
+        ):
+            total = total + weight.square().sum((0, 1)) / (2 * scale**2)
+        return total + self.mixing.square().sum((0, 2)) / 2
+
+
+def factor_scale(config: RewardConfig) -> float:
+    """Prior scale of a factor's entry such that <u, u'> has the configured scale."""
+    return (config.scale_interaction**2 / max(config.interaction, 1)) ** 0.25

@@ -1,0 +1,191 @@
+"""The trained reward model: predictions, attribution, and pieces for scoring many combinations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.bags import Bags
+from model.elements import Elements
+from model.reward.calibration import Calibration
+from model.reward.config import RewardConfig
+from model.reward.encoding import Encoding
+from model.reward.network import Batch, RewardNetwork, Terms
+from model.reward.pieces import Pieces, Scale
+
+ROWS = 65536
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What n bags earn a display, calibrated: click and its spread over members (n,); conversion
+    (n,) or None where the log had none; value (n,) or None; reward (n,) in the target's unit."""
+
+    click: np.ndarray
+    click_spread: np.ndarray
+    conversion: np.ndarray | None
+    value: np.ndarray | None
+    reward: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """The click's log-odds taken apart: base + product + context + element.sum(1) + interaction.
+
+    element (n, S) includes half of each interaction; spread (n, S) is its deviation over members;
+    interaction (n,) is what is not shared out, which is nothing here.
+    """
+
+    element: np.ndarray
+    spread: np.ndarray
+    base: np.ndarray
+    product: np.ndarray
+    context: np.ndarray
+    interaction: np.ndarray
+
+
+class Reward:
+    """An ensemble with one calibration; elements and products that it never saw are welcome."""
+
+    def __init__(
+        self,
+        network: RewardNetwork,
+        encoding: Encoding,
+        config: RewardConfig,
+        calibration: Calibration,
+        values: Mapping[str, float],
+        base_rate: float,
+    ) -> None:
+        self._network = network.eval().requires_grad_(False)
+        self._encoding = encoding
+        self._config = config
+        self._calibration = calibration
+        self._values = dict(values)
+        self.target = config.target
+        self.base_rate = base_rate
+
+    def predict(self, bags: Bags, elements: Elements) -> Prediction:
+        """What these bags earn a display."""
+        click, spread, after = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]
+        for terms, chances in self._parts(bags, elements):
+            scaled = self._scaled(terms.total())
+            click.append(torch.sigmoid(scaled.mean(1)).numpy())
+            spread.append(torch.sigmoid(scaled).std(1, unbiased=False).numpy())
+            after.append(torch.sigmoid(chances.total()).mean(1).numpy())
+        clicks = np.concatenate(click).astype(np.float64)
+        conversion = value = None
+        if self._values:
+            conversion = clicks * np.concatenate(after)
+            value = conversion * self._worth(bags.product_id)
+        known = {"click": clicks, "conversion": conversion, "value": value}[self.target]
+        assert known is not None, "a target without conversions is refused when training"
+        return Prediction(clicks, np.concatenate(spread), conversion, value, known)
+
+    def attribution(self, bags: Bags, elements: Elements) -> Attribution:
+        """Contributions in log-odds that sum to the predicted click's."""
+        slope, shift = self._calibration.slope, self._calibration.shift
+        found: list[list[np.ndarray]] = []
+        for terms, _ in self._parts(bags, elements):
+            each = slope * (terms.element + terms.pair)
+            parts = (each.mean(2), each.std(2, unbiased=False), slope * terms.product.mean(1))
+            found.append([p.numpy() for p in (*parts, slope * terms.context.mean(1))])
+        empty = np.zeros((0, len(self._encoding.slots)))
+        columns = list(zip(*found, strict=True)) if found else [(empty,), (empty,), *[(np.zeros(0),)] * 2]
+        element, spread, product, context = (
+            np.concatenate(column).astype(np.float64) for column in columns
+        )
+        base = np.full(len(bags), slope * float(self._network.bias[0].mean()) + shift)
+        return Attribution(element, spread, base, product, context, np.zeros(len(bags)))
+
+    def pieces(
+        self,
+        product_id: Sequence[str],
+        context: Mapping[str, np.ndarray],
+        elements: Elements,
+        candidates: np.ndarray,
+        device: str = "cpu",
+    ) -> Pieces:
+        """What any combination of the candidates (B, S, K; rows in elements, -1 padding) needs."""
+        network = self._network.to(device)
+        used, place = np.unique(np.maximum(candidates, 0), return_inverse=True)
+        inputs = self._encoding.element_inputs(elements.take(used)).to(device)
+        at = torch.from_numpy(place.reshape(candidates.shape)).to(device)
+        products = np.asarray(product_id, object)
+        rows = self._encoding.context_rows(context, len(products))
+        history = self._encoding.history_rows(elements.history[used])
+        batch = Batch(
+            element=at,
+            product=torch.from_numpy(self._encoding.product_codes(products)).to(device),
+            context=torch.from_numpy(rows).to(device),
+            history=torch.from_numpy(history).to(device),
+        )
+        present = torch.from_numpy(candidates >= 0).to(device)
+        worth = torch.from_numpy(self._worth(products)).to(device, torch.float32)
+        scale = Scale(self._calibration.slope, self._calibration.shift, self.target, worth)
+        with torch.no_grad():
+            found = Pieces.of(network, network.elements(inputs), batch, present, scale)
+        self._network.to("cpu")
+        return found
+
+    def _parts(self, bags: Bags, elements: Elements) -> list[tuple[Terms, Terms]]:
+        """Terms of the click and of the conversion, a chunk of rows at a time."""
+        if not len(bags):
+            return []
+        used, place = np.unique(np.maximum(bags.element, 0), return_inverse=True)
+        inputs = self._encoding.element_inputs(elements.take(used))
+        element = np.where(bags.element >= 0, place.reshape(bags.element.shape), -1)
+        with torch.no_grad():
+            outputs = self._network.elements(inputs)
+            found = []
+            for start in range(0, len(bags), ROWS):
+                rows = np.arange(start, min(start + ROWS, len(bags)))
+                batch = encode(self._encoding, bags.take(rows), element[rows])
+                heads = [self._network.terms(outputs, batch, head) for head in (0, 1)]
+                found.append((heads[0], heads[1]))
+        return found
+
+    def _scaled(self, logits: Tensor) -> Tensor:
+        return self._calibration.slope * logits + self._calibration.shift
+
+    def _worth(self, product_id: np.ndarray) -> np.ndarray:
+        """(n,) mean value of a conversion of each product."""
+        usual = self._values.get("", 0.0)
+        return np.array([self._values.get(str(p), usual) for p in product_id], np.float64)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and JSON from which from_state makes the same model."""
+        tensors = {k: v.detach().clone().contiguous() for k, v in self._network.state_dict().items()}
+        tensors["idf"] = torch.from_numpy(self._encoding.idf.copy())
+        described = {
+            "config": asdict(self._config),
+            "encoding": self._encoding.to_json(),
+            "calibration": asdict(self._calibration),
+            "values": self._values,
+            "base_rate": self.base_rate,
+        }
+        return tensors, described
+
+    @staticmethod
+    def from_state(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> "Reward":
+        """The model of a state; predictions are the same to the last bit."""
+        config = RewardConfig(**described["config"])
+        encoding = Encoding.from_json(described["encoding"], tensors["idf"].numpy())
+        network = RewardNetwork(encoding, config)
+        network.load_state_dict({k: v for k, v in tensors.items() if k != "idf"})
+        calibration = Calibration(**described["calibration"])
+        return Reward(
+            network, encoding, config, calibration, described["values"], described["base_rate"]
+        )
+
+
+def encode(encoding: Encoding, bags: Bags, element: np.ndarray) -> Batch:
+    """Bags as tensors; element (n, S) are places among the encoded elements, -1 absent."""
+    return Batch(
+        element=torch.from_numpy(element.astype(np.int64)),
+        product=torch.from_numpy(encoding.product_codes(bags.product_id)),
+        context=torch.from_numpy(encoding.context_rows(bags.context, len(bags))),
+        history=torch.from_numpy(encoding.history_rows(bags.history)),
+    )

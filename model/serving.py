@@ -1,0 +1,216 @@
+"""The published policy (CONTRACT 5): a distribution over allowed combinations, exact to the digit.
+
+pi = (1 - explore - uniform) * softmax(reward / temperature) over K(x)
+     + explore * generator + uniform * uniform over the allowed.
+Everything that is published, logged or judged goes through the same mixture in float64, so the
+propensity that is logged is the probability that was used.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.bags import Bags
+from model.combinations import Rules, Space, space_of
+from model.elements import Elements
+from model.generator import mixture as mixing
+from model.generator.candidates import Requests, candidate_set, kind_of
+from model.generator.cells import Cells, distinct_cells, one_cell, rows_by_product, take_context
+from model.generator.lattice import Lattice
+from model.generator.mixture import Batch, Mixture
+from model.generator.policy import Generator, Proposer
+from model.generator.search import score
+
+if TYPE_CHECKING:
+    from model.reward.fit import Reward
+
+__all__ = ["Distribution", "Mixture", "ServingPolicy"]
+
+BATCH = 1024  # requests computed at once
+REMEMBERED = 512  # products whose proposals `choose` keeps at hand
+_FIRST = torch.zeros(1, dtype=torch.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """Combinations of one request with their probability and predicted reward."""
+
+    combinations: list[dict[str, str]]  # slot -> element_id; an absent slot is left out
+    probability: np.ndarray  # (L,) float64
+    predicted_reward: np.ndarray  # (L,) float64
+
+
+class ServingPolicy:
+    """What the ad server shows; without a generator its share of the mixture is uniform.
+
+    A product for which nothing is legal raises the ValueError of `space_of`.
+    """
+
+    def __init__(
+        self,
+        reward: "Reward",
+        generator: Generator | None,
+        elements: Elements,
+        rules: Rules,
+        mixture: Mixture,
+        context: Mapping[str, str],
+    ):
+        self.reward, self.generator = reward, generator
+        self.elements, self.rules, self.mixture = elements, rules, mixture
+        self.context = dict(context)
+        self._spaces: dict[str, Space] = {}
+        self._bound: dict[str, Proposer] = {}
+
+    def distribution(self, product_id: str, context: Mapping[str, object]) -> Distribution:
+        """Every legal combination, in the order of `Space.enumerate`.
+
+        Raises ValueError where there are more than 100,000 of them.
+        """
+        space = self._space(product_id)
+        every = torch.from_numpy(space.enumerate(mixing.LISTED).astype(np.int64))[None]
+        batch = self._alone(product_id, context)
+        chance = mixing.probability(batch, _FIRST, every, self.mixture)
+        reward = score(batch.requests.pieces, every)
+        return Distribution(
+            self._named(space, every[0].numpy()), chance[0].numpy(), reward[0].numpy()
+        )
+
+    def choose(
+        self, product_id: str, context: Mapping[str, object], rng: np.random.Generator
+    ) -> tuple[dict[str, str], float]:
+        """(combination, propensity): one drawn from the policy, and the chance that it had."""
+        batch = self._alone(product_id, context)
+        shown = mixing.drawn(batch, _FIRST, 1, self.mixture, rng)
+        propensity = float(mixing.probability(batch, _FIRST, shown, self.mixture)[0, 0])
+        return self._named(self._space(product_id), shown[0].numpy())[0], propensity
+
+    def top(
+        self, product_id: Sequence[str], context: Mapping[str, np.ndarray], k: int
+    ) -> list[Distribution]:
+        """The k most probable combinations of each of n requests, most probable first.
+
+        Ties are in the order of `Space.enumerate`. Where a product has fewer, all of them.
+        """
+        names, known = np.array(product_id, object), self._context(context)
+        cells = distinct_cells(names, known)
+        found: dict[int, Distribution] = {}
+        for batch in self._batches(names, known, cells, strict=True):
+            spaces = [batch.requests.proposer.lattice.spaces[p] for p in batch.requests.product]
+            best_of = mixing.top(batch, k, self.mixture)
+            for cell, space, best in zip(batch.cells.tolist(), spaces, best_of, strict=True):
+                named = self._named(space, best.combinations)
+                found[cell] = Distribution(named, best.probability, best.reward)
+        return [found[cell] for cell in cells.of.tolist()]
+
+    def propensity(self, bags: Bags) -> np.ndarray:
+        """(n,) float64 exact probability of each bag's combination, 0 where it is not legal."""
+        found = np.zeros(len(bags.product_id))
+        for batch, rows, request in self._with_rows(bags, strict=False):
+            product = batch.requests.product[request.numpy()]
+            local = batch.requests.proposer.lattice.local(product, bags.element[rows])
+            asked = torch.from_numpy(local)[:, None]
+            chance = mixing.probability(batch, request, asked, self.mixture)
+            found[rows] = chance[:, 0].numpy()
+        return found
+
+    def sample(self, bags: Bags, draws: int, rng: np.random.Generator) -> np.ndarray:
+        """(n, draws, S) int32 rows in elements, -1 absent: what this policy would show instead."""
+        found = np.full((len(bags.product_id), draws, len(self.elements.slots)), -1, np.int32)
+        for batch, rows, request in self._with_rows(bags, strict=True):
+            shown = mixing.drawn(batch, request, draws, self.mixture, rng).numpy()
+            own = batch.requests.proposer.lattice.rows[batch.requests.product[request.numpy()]]
+            picked = np.take_along_axis(own[:, None], np.maximum(shown, 0)[..., None], axis=3)
+            found[rows] = np.where(shown >= 0, picked[..., 0], -1)
+        return found
+
+    def _context(self, context: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The configured context only: what else a request carries decides nothing."""
+        return {name: context[name] for name in self.context}
+
+    def _space(self, product_id: str) -> Space:
+        if product_id not in self._spaces:
+            self._spaces[product_id] = space_of(product_id, self.elements, self.rules)
+        return self._spaces[product_id]
+
+    def _kind(self, product_id: str) -> int:
+        count = self._space(product_id).count()
+        return kind_of(count, self.mixture.candidates, self.mixture.exact)
+
+    def _proposer(self, names: list[str]) -> Proposer:
+        """Proposals for these products; those for a single one are remembered."""
+        if len(names) == 1 and names[0] in self._bound:
+            return self._bound[names[0]]
+        spaces = [self._space(name) for name in names]
+        if self.generator is None:
+            proposer = Proposer(Lattice.pack(spaces))
+        else:
+            proposer = self.generator.over(self.elements, spaces)
+        if len(names) == 1:
+            if len(self._bound) >= REMEMBERED:
+                self._bound.pop(next(iter(self._bound)))
+            self._bound[names[0]] = proposer
+        return proposer
+
+    def _alone(self, product_id: str, context: Mapping[str, object]) -> Batch:
+        cell = one_cell(context, self.context)
+        return self._batch([product_id], cell, np.zeros(1, np.int64), self._kind(product_id))
+
+    def _batch(
+        self, product_id: list[str], context: dict[str, np.ndarray], cells: np.ndarray, kind: int
+    ) -> Batch:
+        names, product = rows_by_product(product_id)
+        proposer = self._proposer(names)
+        rows = proposer.lattice.rows[product]
+        pieces = self.reward.pieces(product_id, context, self.elements, rows)
+        learned = self.generator is not None
+        asked = proposer.asked(product, context, pieces)
+        requests = Requests(proposer, learned, asked, pieces, kind)
+        mixture = self.mixture
+        kept = candidate_set(requests, mixture.candidates, mixture.temperature)
+        return Batch(requests, kept, cells)
+
+    def _batches(
+        self, names: np.ndarray, context: Mapping[str, np.ndarray], cells: Cells, strict: bool
+    ) -> Iterator[Batch]:
+        """The cells in batches of products alike in size; illegal ones raise only if `strict`."""
+        own, place = rows_by_product(names[cells.first].tolist())
+        size = np.array([self._size(name, strict) for name in own])
+        kind = np.array([kind_of(s, self.mixture.candidates, self.mixture.exact) for s in size])
+        order = np.lexsort((place, size[place], kind[place]))
+        order = order[size[place[order]] > 0]
+        for first in (int(k) for k in np.unique(kind)):
+            alike = order[kind[place[order]] == first]
+            for start in range(0, len(alike), BATCH):
+                part = alike[start : start + BATCH]
+                asked = cells.first[part]
+                yield self._batch(names[asked].tolist(), take_context(context, asked), part, first)
+
+    def _size(self, product_id: str, strict: bool) -> int:
+        try:
+            return self._space(product_id).count()
+        except ValueError:
+            if strict:
+                raise
+            return 0
+
+    def _with_rows(self, bags: Bags, strict: bool) -> Iterator[tuple[Batch, np.ndarray, Tensor]]:
+        """(batch, the bags of its cells, which of its requests each of them is)."""
+        context = self._context(bags.context)
+        cells = distinct_cells(bags.product_id, context)
+        order = np.argsort(cells.of, kind="stable")
+        starts = np.searchsorted(cells.of[order], np.arange(len(cells.first) + 1))
+        for batch in self._batches(bags.product_id, context, cells, strict):
+            sizes = starts[batch.cells + 1] - starts[batch.cells]
+            rows = np.concatenate([order[starts[c] : starts[c + 1]] for c in batch.cells])
+            yield batch, rows, torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
+
+    def _named(self, space: Space, combinations: np.ndarray) -> list[dict[str, str]]:
+        slots, names = self.elements.slots, self.elements.element_id
+        return [
+            {slots[s]: str(names[row]) for s, row in enumerate(rows) if row >= 0}
+            for rows in space.rows(combinations).tolist()
+        ]

@@ -1,0 +1,187 @@
+"""The one strict tree of settings (CONTRACT 7), and the plan that stages get of it.
+
+An unknown key or a wrong type stops the run before any data is read. Stages never see the tree:
+`plan_of` hands each its own values.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from components.day import Frozen
+from components.errors import WrongUse
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Holdout(Frozen):
+    """What judges: the latest `days`, or a `share` of the products in order of time."""
+
+    days: Count | None = None
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "Holdout":
+        if (self.days is None) == (self.share is None):
+            raise ValueError("say either days or share")
+        return self
+
+
+class Reward(Frozen):
+    """What a display earns."""
+
+    target: Literal["click", "conversion", "value"] = "click"
+
+
+class Attribution(Frozen):
+    """How long after its display an event still counts, and how late its row may arrive."""
+
+    click_hours: Positive = 1.0
+    conversion_days: Positive = 7.0
+    late_days: Annotated[int, Field(ge=0)] = 1
+
+
+class Quality(Frozen):
+    """What share of a day's rows may be unfit, and how many displays a person sees a day."""
+
+    quarantined_share: Share = 0.05
+    displays_a_user: Count = 200
+
+
+class Ingest(Frozen):
+    """The engine of the joins and its memory."""
+
+    engine: Literal["duckdb"] = "duckdb"
+    memory: str = "2GB"
+
+
+class Features(Frozen):
+    """Where Feast keeps its registry and its online values."""
+
+    registry: str | None = None
+    redis: str | None = None
+
+
+class Training(Frozen):
+    """Overrides of a stage's own defaults, by name (model/reward/fit.py, model/generator/fit.py)."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    options: dict[str, float | int | str | bool] = {}
+
+
+class Registry(Frozen):
+    """MLflow: its tracking URI (default: SQLite beside the store)."""
+
+    tracking_uri: str | None = None
+
+
+class Publish(Frozen):
+    """CONTRACT 5: shares of exploration, candidates, temperature relative to the mean reward."""
+
+    explore: Share = 0.02
+    uniform: Share = 0.02
+    temperature: Positive = 0.02
+    candidates: Count = 32
+    cells: tuple[str, ...] | None = None
+    top: Count = 20
+
+
+class Gate(Frozen):
+    """Limits by gate, as in validation/gate/limits.py; None takes its defaults."""
+
+    limits: dict[str, dict[str, Any]] | None = None
+    draws: Count = 1000
+
+
+class Notify(Frozen):
+    """Where the run's one message goes beside the log."""
+
+    webhook_env: str = "GENCO_WEBHOOK_URL"
+
+
+class Config(Frozen):
+    """A source and how its day is run; the least it must say is CONTRACT 7."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+    logs: str
+    catalog: str
+    store: str
+    slots: Annotated[tuple[str, ...], Field(min_length=1)]
+    context: dict[str, Literal["categorical", "number"]] = {}
+    window_days: Count = 28
+    holdout: Holdout = Holdout(days=2)
+    reward: Reward = Reward()
+    optional_slots: tuple[str, ...] | None = None
+    seed: int = 0
+    endpoint_url: str | None = None
+    work: str | None = None
+    attribution: Attribution = Attribution()
+    quality: Quality = Quality()
+    ingest: Ingest = Ingest()
+    features: Features = Features()
+    train_reward: Training = Training()
+    train_generator: Training = Training()
+    registry: Registry = Registry()
+    publish: Publish = Publish()
+    gate: Gate = Gate()
+    notify: Notify = Notify()
+
+    @field_validator("slots")
+    @classmethod
+    def _distinct(cls, slots: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(slots)) != len(slots):
+            raise ValueError(f"slots repeat: {', '.join(slots)}")
+        return slots
+
+    @model_validator(mode="after")
+    def _known_names(self) -> "Config":
+        unknown = set(self.optional_slots or ()) - set(self.slots)
+        if unknown:
+            raise ValueError(f"optional_slots names no slot: {', '.join(sorted(unknown))}")
+        strangers = set(self.publish.cells or ()) - set(self.context)
+        if strangers:
+            raise ValueError(f"publish.cells names no context: {', '.join(sorted(strangers))}")
+        return self
+
+    def digest(self) -> str:
+        """Names what the config says of the work, not where things lie."""
+        places = {"logs", "catalog", "store", "endpoint_url", "work", "registry", "features", "notify"}
+        meaning = self.model_dump(mode="json", exclude=places)
+        text = json.dumps(meaning, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load_config(file: Path, **overrides: Any) -> Config:
+    """The config in a YAML file; WrongUse names every key that is not as expected."""
+    try:
+        tree = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise WrongUse(f"config {file} cannot be read: {error.strerror}; give --config FILE") from error
+    except yaml.YAMLError as error:
+        raise WrongUse(f"config {file} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise WrongUse(f"config {file} holds {type(tree).__name__}, expected keys as in CONTRACT 7")
+    tree |= {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise WrongUse(_sentence(file, error)) from error
+
+
+def _sentence(file: Path, error: ValidationError) -> str:
+    faults = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"]) or "the whole"
+        found = "" if fault["type"] in ("missing", "extra_forbidden") else f", found {fault['input']!r}"
+        said = {"extra_forbidden": "unknown key", "missing": "missing"}.get(fault["type"], fault["msg"])
+        faults.append(f"{where}: {said}{found}")
+    return (
+        f"config {file} is not valid: {'; '.join(faults)}; `genco run --schema` prints every key "
+        "with its type and default"
+    )

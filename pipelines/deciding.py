@@ -1,0 +1,60 @@
+"""`genco approve`, `reject`, `promote`, `rollback`, `audit`: people's decisions on versions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from components.adapters.clock import now
+from components.adapters.ledger import Ledger
+from components.adapters.storage import open_storage
+from components.day import Day
+from components.plan import day_of, settings_of
+from components.promotion import Desk, attempt_of
+from components.publish_policy.stage import Settings as PublishSettings
+from components.publish_policy.stage import publish_champion
+from components.register_version.stage import open_registry
+from pipelines.config import Config, load_config
+from pipelines.environment import identity
+from pipelines.running import absolute, make_plan, tracking_uri, work_folder
+
+
+def open_desk(file: Path, who: str | None) -> Desk:
+    """The desk of the config's model, for one person."""
+    return _desk(absolute(load_config(file)), who)
+
+
+def _desk(config: Config, who: str | None) -> Desk:
+    storage = open_storage(config.store, config.endpoint_url)
+    place = Day(ds="", store=config.store, work=str(work_folder(config)))
+    registry = open_registry(place, config.name, tracking_uri(config))
+    return Desk(storage, registry, Ledger(storage, config.name), who or identity(), now)
+
+
+def promote(file: Path, who: str | None, number: int) -> dict[str, Any]:
+    """The ledger's entry; the new champion's policy is published for its day."""
+    config = absolute(load_config(file))
+    entry = _desk(config, who).promote(number)
+    _publish(config, number)
+    return entry
+
+
+def rollback(file: Path, who: str | None, to: str, reason: str) -> dict[str, Any]:
+    """The ledger's entry; the restored champion's policy is published again."""
+    config = absolute(load_config(file))
+    entry = _desk(config, who).rollback(to, reason)
+    _publish(config, entry["version"])
+    return entry
+
+
+def _publish(config: Config, number: int) -> None:
+    plan = make_plan(config)
+    place = json.loads(plan)["place"]
+    registry = open_registry(
+        Day(ds="", **place), config.name, json.loads(plan)["publish_policy"]["tracking_uri"]
+    )
+    version = registry.get(number)
+    assert version is not None, "a version that was just crowned"
+    ds = version.tags["genco.ds"]
+    attempt = attempt_of(version.bundle).rsplit("=", 1)[-1]
+    day = day_of(plan, ds).model_copy(update={"attempt": attempt})
+    publish_champion(day, settings_of(plan, "publish_policy", PublishSettings))

@@ -1,0 +1,185 @@
+"""The same stages in the same order as pipelines/daily.py, in this process."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.adapters.storage import Storage
+from components.day import Day, manifest_path
+from components.errors import GencoError, Refused
+from components.manifests import read_manifest
+from components.plan import day_of, settings_of
+
+Watch = Callable[[str], None]
+
+
+@dataclass
+class Summary:
+    """What `genco run --json` prints (CONTRACT 6)."""
+
+    ds: str
+    version: int | None = None
+    verdict: str | None = None
+    reasons: list[str] = field(default_factory=list)
+    bundle: str | None = None
+    data_page: str | None = None
+    promotion_page: str | None = None
+    manifest: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    attempt: str | None = None
+    next: str | None = None
+
+
+class Stopwatch:
+    """Seconds by stage, and a word to whoever watches when a stage begins."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.seconds: dict[str, float] = {}
+        self._watch = watch
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self._watch(name)
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - began, 3)
+
+
+def run_day(plan: str, ds: str, until: str | None, watch: Watch) -> Summary:
+    """Runs the day, or up to and including stage `until`; a refused day is a BLOCKED summary."""
+    day = day_of(plan, ds)
+    clock = Stopwatch(watch)
+    summary = Summary(ds)
+    failed = True
+    try:
+        try:
+            _stages(day, plan, until, clock, summary)
+        except Refused as error:
+            summary.verdict = "BLOCKED"
+            summary.reasons.append(str(error))
+            summary.next = f"repair what the reason names, then run ds={ds} again"
+        failed = False
+    finally:
+        summary.seconds = clock.seconds
+        if until is None or failed:
+            _tell(day, plan, failed, clock, summary)
+    return summary
+
+
+def _stages(day: Day, plan: str, until: str | None, clock: Stopwatch, summary: Summary) -> None:
+    from components.ingest_logs import stage as ingest_logs
+    from components.validate_logs import stage as validate_logs
+
+    with clock.stage("ingest_logs"):
+        arrived = ingest_logs.run(day, settings_of(plan, "ingest_logs", ingest_logs.Settings))
+    day = arrived.day
+    summary.attempt = day.attempt
+    if until == "ingest_logs":
+        return
+    if unchanged(day.storage(), day, summary):
+        return
+    with clock.stage("validate_logs"):
+        settings = settings_of(plan, "validate_logs", validate_logs.Settings)
+        judged = validate_logs.run(day, settings)
+    where = day.storage().locate
+    summary.data_page, summary.manifest = where(judged.data_page), where(judged.manifest)
+    if not judged.fit:
+        summary.verdict, summary.reasons = "BLOCKED", judged.reasons
+        summary.next = f"open {summary.data_page}, repair the source, run ds={day.ds} again"
+    elif until != "validate_logs":
+        _learn(day, plan, until, clock)
+        read_back(day.storage(), day.ds, summary)
+
+
+def _learn(day: Day, plan: str, until: str | None, clock: Stopwatch) -> None:
+    """From fit bags to a judged version and a published policy, or up to `until`."""
+    from components.materialize_features import stage as materialize_features
+    from components.train_generator import stage as train_generator
+    from components.train_reward import stage as train_reward
+
+    for name, stage in (
+        ("materialize_features", materialize_features),
+        ("train_reward", train_reward),
+        ("train_generator", train_generator),
+    ):
+        with clock.stage(name):
+            stage.run(day, settings_of(plan, name, stage.Settings))
+        if until == name:
+            return
+    _judge(day, plan, until, clock)
+
+
+def _judge(day: Day, plan: str, until: str | None, clock: Stopwatch) -> None:
+    from components.evaluate_candidate import stage as evaluate_candidate
+    from components.gate_promotion import stage as gate_promotion
+    from components.publish_policy import stage as publish_policy
+    from components.register_version import stage as register_version
+
+    with clock.stage("evaluate_candidate"):
+        settings = settings_of(plan, "evaluate_candidate", evaluate_candidate.Settings)
+        evidence = evaluate_candidate.run(day, settings).evidence
+    if until == "evaluate_candidate":
+        return
+    with clock.stage("register_version"):
+        settings = settings_of(plan, "register_version", register_version.Settings)
+        version = register_version.run(day, settings, evidence).version
+    if until == "register_version":
+        return
+    with clock.stage("gate_promotion"):
+        settings = settings_of(plan, "gate_promotion", gate_promotion.Settings)
+        gate_promotion.run(day, settings, evidence, version)
+    if until == "gate_promotion":
+        return
+    with clock.stage("publish_policy"):
+        settings = settings_of(plan, "publish_policy", publish_policy.Settings)
+        publish_policy.run(day, settings, version)
+
+
+def unchanged(storage: Storage, day: Day, summary: Summary) -> bool:
+    """Whether this very attempt was judged before; the summary then repeats what it came to."""
+    manifest = read_manifest(storage, day.ds)
+    run = (manifest or {}).get("run")
+    if run is None or run["attempt"] != day.attempt or "policy" not in (manifest or {}):
+        return False
+    read_back(storage, day.ds, summary)
+    was = summary.verdict
+    summary.verdict = "UNCHANGED"
+    summary.reasons = [
+        f"inputs, config, code and seed of ds={day.ds} are those of version {run['version']}, "
+        f"judged {was}"
+    ]
+    return True
+
+
+def read_back(storage: Storage, ds: str, summary: Summary) -> None:
+    """Fills the summary from what the day's manifest says of its run."""
+    manifest = read_manifest(storage, ds)
+    run: dict[str, Any] = (manifest or {}).get("run") or {}
+    if not run or run["attempt"] != summary.attempt:
+        return
+    assert manifest is not None
+    summary.version, summary.verdict = run["version"], run["verdict"]
+    summary.reasons, summary.next = run["reasons"], run["next"]
+    summary.bundle = storage.locate(run["bundle"])
+    summary.data_page = storage.locate(manifest["pages"]["data"])
+    summary.promotion_page = storage.locate(run["page"])
+    summary.manifest = storage.locate(manifest_path(ds))
+
+
+def _tell(day: Day, plan: str, failed: bool, clock: Stopwatch, summary: Summary) -> None:
+    """The run's one message; that it could not be sent does not undo the day."""
+    from components.notify import stage as notify
+
+    settings = settings_of(plan, "notify", notify.Settings)
+    status = "FAILED" if failed else summary.verdict or "DONE"
+    cause = " ".join(summary.reasons[:1])
+    next_command = summary.next or f"genco run --ds {day.ds} --config <the same config>"
+    with clock.stage("notify"):
+        try:
+            notify.run(day, settings, status, cause, next_command)
+        except GencoError as error:
+            summary.reasons.append(str(error))

@@ -1,0 +1,118 @@
+"""Config -> plan: for each stage, exactly the values that it takes, as one JSON document.
+
+The same plan drives all three doors, so they cannot differ in what they were told.
+"""
+
+import json
+from typing import Any
+
+from components.evaluate_candidate.stage import Settings as EvaluateCandidate
+from components.gate_promotion.stage import Settings as GatePromotion
+from components.ingest_logs.stage import Settings as IngestLogs
+from components.materialize_features.history import ELEMENT_FEATURES
+from components.materialize_features.stage import Settings as MaterializeFeatures
+from components.notify.stage import Settings as Notify
+from components.publish_policy.stage import Settings as PublishPolicy
+from components.register_version.stage import Settings as RegisterVersion
+from components.train_generator.stage import Settings as TrainGenerator
+from components.train_reward.stage import Settings as TrainReward
+from components.validate_logs.stage import Settings as ValidateLogs
+from pipelines.config import Config
+from pipelines.environment import code_identity
+
+
+def identity_of(config: Config) -> dict[str, Any]:
+    """What, beside the data, makes a version what it is."""
+    code = code_identity()
+    return {
+        "commit": code.commit,
+        "clean": code.clean,
+        "digest": code.digest,
+        "image": code.image,
+        "config": config.digest(),
+        "seed": config.seed,
+    }
+
+
+def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[str, Any]:
+    """Stage name -> its settings; JSON all the way down."""
+    identity = identity_of(config)
+    bag = {"slots": config.slots, "context": config.context}
+    training = {**bag, "feature_names": list(ELEMENT_FEATURES), "seed": config.seed}
+    registry = {"name": config.name, "tracking_uri": tracking_uri}
+    judged = config.digest()
+    settings = {
+        "ingest_logs": IngestLogs(
+            logs=config.logs,
+            catalog=config.catalog,
+            endpoint=config.endpoint_url,
+            **bag,
+            window_days=config.window_days,
+            click_hours=config.attribution.click_hours,
+            conversion_days=config.attribution.conversion_days,
+            late_days=config.attribution.late_days,
+            user_limit=config.quality.displays_a_user,
+            memory=config.ingest.memory,
+            identity=identity,
+        ),
+        "validate_logs": ValidateLogs(
+            quarantined_share=config.quality.quarantined_share,
+            user_limit=config.quality.displays_a_user,
+            config_digest=judged,
+        ),
+        "materialize_features": MaterializeFeatures(
+            project=config.name,
+            slots=config.slots,
+            holdout_days=config.holdout.days,
+            holdout_share=config.holdout.share,
+            registry=config.features.registry,
+            redis=config.features.redis,
+            memory=config.ingest.memory,
+        ),
+        "train_reward": TrainReward(
+            **training,
+            target=config.reward.target,
+            by_product=config.holdout.share is not None,
+            device=config.train_reward.device,
+            options=config.train_reward.options,
+        ),
+        "train_generator": TrainGenerator(
+            **training,
+            name=config.name,
+            optional_slots=config.optional_slots,
+            target=config.reward.target,
+            explore=config.publish.explore,
+            uniform=config.publish.uniform,
+            temperature=config.publish.temperature,
+            candidates=config.publish.candidates,
+            device=config.train_generator.device,
+            options=config.train_generator.options,
+        ),
+        "evaluate_candidate": EvaluateCandidate(
+            **training,
+            **registry,
+            target=config.reward.target,
+            by_product=config.holdout.share is not None,
+            draws=config.gate.draws,
+            identity=identity,
+            author=author,
+        ),
+        "register_version": RegisterVersion(**registry, identity=identity, config_digest=judged),
+        "gate_promotion": GatePromotion(
+            **registry, limits=config.gate.limits, author=author, identity=identity
+        ),
+        "publish_policy": PublishPolicy(
+            **registry, cells=published_cells(config), top=config.publish.top
+        ),
+        "notify": Notify(name=config.name, webhook_env=config.notify.webhook_env),
+    }
+    plan = {stage: chosen.model_dump(mode="json") for stage, chosen in settings.items()}
+    place = {"store": config.store, "endpoint": config.endpoint_url, "work": work}
+    return {"place": place, **json.loads(json.dumps(plan))}
+
+
+def published_cells(config: Config) -> tuple[str, ...]:
+    """The context fields of the published table: as configured, else every categorical one."""
+    if config.publish.cells is not None:
+        return config.publish.cells
+    return tuple(name for name, kind in config.context.items() if kind == "categorical")

@@ -1,0 +1,226 @@
+"""`genco score`, `recommend` and `explain`: what a bundle says of combinations (CONTRACT 6)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from components.errors import Refused, WrongUse
+from model.bags import Bags, read_bags, read_context
+from model.bundle import BadBundle, Bundle, load_bundle
+from model.combinations import Rules
+from model.elements import Elements
+from model.serving import Distribution
+from pipelines.tables import read_table, write_table
+
+_ELEMENT_COLUMNS = ("product_id", "slot", "element_id")
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """The verified bundle, or Refused saying what is wrong with it."""
+    try:
+        return load_bundle(folder)
+    except BadBundle as error:
+        raise Refused(str(error)) from error
+
+
+def score(bundle: Path, bags: Path, elements: Path | None, out: Path) -> dict[str, Any]:
+    """Writes the rows in their order with predictions and attribution; returns the counts."""
+    opened = open_bundle(bundle)
+    table = read_table(bags, ("product_id", "context", "creative"), "--bags")
+    known = opened.known
+    if elements is not None:
+        known = known.concat(_elements(elements, opened))
+    try:
+        rows = read_bags(table, known, opened.context)
+    except ValueError as error:
+        raise Refused(f"--bags {bags}: {error}") from error
+    scored = _scored(opened, rows, known)
+    for name, column in scored.items():
+        if name in table.column_names:
+            table = table.drop_columns([name])
+        table = table.append_column(name, column)
+    write_table(table, out)
+    return {"rows": len(table), "out": str(out)}
+
+
+def _scored(opened: Bundle, rows: Bags, known: Elements) -> dict[str, pa.Array]:
+    predicted = opened.reward.predict(rows, known)
+    terms = opened.reward.attribution(rows, known)
+    nothing = pa.nulls(len(rows), pa.float64())
+    conversion = nothing if predicted.conversion is None else pa.array(predicted.conversion)
+    return {
+        "predicted_click": pa.array(predicted.click),
+        "predicted_conversion": conversion,
+        "attribution": _attribution(opened.slots, rows, known, terms.element),
+        "product_term": pa.array(np.asarray(terms.base + terms.product, np.float64)),
+        "context_term": pa.array(np.asarray(terms.context, np.float64)),
+        "interaction_term": pa.array(np.asarray(terms.interaction, np.float64)),
+        "click_spread": pa.array(predicted.click_spread),
+    }
+
+
+def _attribution(
+    slots: tuple[str, ...], rows: Bags, known: Elements, contribution: np.ndarray
+) -> pa.Array:
+    """A list a row of {slot, element_id, contribution}, for the elements shown."""
+    shown = rows.element >= 0
+    row, slot = np.nonzero(shown)
+    entries = pa.StructArray.from_arrays(
+        [
+            pa.array(np.array(slots, object)[slot], pa.string()),
+            pa.array(known.element_id[rows.element[row, slot]], pa.string()),
+            pa.array(np.asarray(contribution[row, slot], np.float64)),
+        ],
+        names=["slot", "element_id", "contribution"],
+    )
+    offsets = np.concatenate([[0], np.cumsum(shown.sum(axis=1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), entries)
+
+
+def _elements(file: Path, opened: Bundle) -> Elements:
+    table = read_table(file, _ELEMENT_COLUMNS, "--elements")
+    strangers = sorted(set(table["slot"].to_pylist()) - set(opened.slots))
+    if strangers:
+        raise WrongUse(
+            f"--elements {file} has slots {', '.join(map(str, strangers))}; this bundle knows "
+            f"{', '.join(opened.slots)}"
+        )
+    try:
+        return Elements.from_table(table, opened.slots)
+    except ValueError as error:
+        raise Refused(f"--elements {file}: {error}") from error
+
+
+def recommend(
+    bundle: Path,
+    requests: Path,
+    elements: Path | None,
+    combinations: Path | None,
+    forbidden: Path | None,
+    out: Path,
+    k: int | None,
+) -> dict[str, Any]:
+    """Writes a row a request and combination, by probability; k None gives all of them."""
+    opened = open_bundle(bundle)
+    table = read_table(requests, ("product_id", "context"), "--requests")
+    candidates = opened.elements
+    if elements is not None:
+        given = _elements(elements, opened)
+        candidates = opened.known.concat(given).matching(given)
+    policy = opened.policy(candidates, _rules(opened, combinations, forbidden))
+    products = [str(product) for product in table["product_id"].to_pylist()]
+    context = read_context(table, opened.context)
+    try:
+        if k is not None:
+            found = policy.top(products, context, k)
+        else:
+            found = [
+                policy.distribution(product, {n: v[i] for n, v in context.items()})
+                for i, product in enumerate(products)
+            ]
+    except ValueError as error:
+        raise Refused(f"--requests {requests}: {error}") from error
+    answer = _recommended(table, found, opened.slots)
+    write_table(answer, out)
+    return {"requests": len(table), "rows": len(answer), "out": str(out)}
+
+
+def _rules(opened: Bundle, combinations: Path | None, forbidden: Path | None) -> Rules:
+    """The bundle's rules, a table given on the command line in place of its own."""
+    own = opened.rules.tables()
+    allowed, pairs = own
+    if combinations is not None:
+        allowed = read_table(combinations, ("product_id", "creative"), "--combinations")
+    if forbidden is not None:
+        needed = ("slot_a", "element_a", "slot_b", "element_b")
+        pairs = read_table(forbidden, needed, "--forbidden")
+    return Rules.from_tables(allowed, pairs, opened.rules.optional)
+
+
+def _recommended(
+    table: pa.Table, found: list[Distribution], slots: tuple[str, ...]
+) -> pa.Table:
+    counts = [len(choice.probability) for choice in found]
+    rows = np.repeat(np.arange(len(found)), counts)
+    order = [np.argsort(-choice.probability, kind="stable") for choice in found]
+    creatives = [
+        [{"slot": s, "element": c[s]} for s in slots if s in c]
+        for choice, ranks in zip(found, order, strict=True)
+        for c in (choice.combinations[i] for i in ranks)
+    ]
+    kind = pa.list_(pa.struct([("slot", pa.string()), ("element", pa.string())]))
+    picked = table.select(["product_id", "context"]).take(pa.array(rows))
+    pairs = list(zip(found, order, strict=True))
+    return picked.append_column("creative", pa.array(creatives, kind)).append_column(
+        "probability", pa.array(_joined([c.probability[o] for c, o in pairs]))
+    ).append_column(
+        "predicted_reward", pa.array(_joined([c.predicted_reward[o] for c, o in pairs]))
+    ).append_column(
+        "rank", pa.array(_joined([np.arange(1, n + 1) for n in counts]).astype(np.int64))
+    )
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def explain(bundle: Path, product: str) -> list[dict[str, Any]]:
+    """The product's candidates, best first by slot: log-odds, and clicks per 1,000 displays.
+
+    Each element is seen with the product's other slots left at their first candidate, which the
+    additive terms do not depend on.
+    """
+    opened = open_bundle(bundle)
+    own = opened.elements.rows_of(product)
+    if not any(len(rows) for rows in own):
+        raise WrongUse(f"product {product!r} has no elements in {bundle}; give one that it knows")
+    first = [int(rows[0]) if len(rows) else -1 for rows in own]
+    shown, places = [], []
+    for slot, rows in enumerate(own):
+        for row in rows:
+            shown.append([int(row) if s == slot else f for s, f in enumerate(first)])
+            places.append((slot, int(row)))
+    bags = _asked(opened, product, np.array(shown, np.int32))
+    terms = opened.reward.attribution(bags, opened.elements)
+    click = opened.reward.predict(bags, opened.elements).click
+    found = []
+    for place, (slot, row) in enumerate(places):
+        contribution = float(terms.element[place, slot])
+        odds = np.log(click[place] / (1 - click[place]))
+        without = 1 / (1 + np.exp(-(odds - contribution)))
+        found.append(
+            {
+                "slot": opened.slots[slot],
+                "element_id": str(opened.elements.element_id[row]),
+                "contribution": contribution,
+                "per_1000": float(1000 * (click[place] - without)),
+                "text": str(opened.elements.text[row]),
+            }
+        )
+    return sorted(found, key=lambda r: (opened.slots.index(r["slot"]), -r["contribution"]))
+
+
+def _asked(opened: Bundle, product: str, shown: np.ndarray) -> Bags:
+    """Bags of these elements in a context of which nothing is known."""
+    names = opened.slots
+    rows = [
+        {
+            "product_id": product,
+            "context": dict.fromkeys(opened.context),
+            "creative": [
+                {"slot": names[s], "element": str(opened.elements.element_id[r])}
+                for s, r in enumerate(row)
+                if r >= 0
+            ],
+        }
+        for row in shown
+    ]
+    types = {"number": pa.float64()}
+    fields = [(name, types.get(kind, pa.string())) for name, kind in opened.context.items()]
+    creative = pa.list_(pa.struct([("slot", pa.string()), ("element", pa.string())]))
+    schema = pa.schema(
+        [("product_id", pa.string()), ("context", pa.struct(fields)), ("creative", creative)]
+    )
+    return read_bags(pa.Table.from_pylist(rows, schema), opened.elements, opened.context)

@@ -1,0 +1,229 @@
+"""The generator is a distribution over the legal combinations, exact to the last digits."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from random_rules import shop_with, worlds
+from tabular_reward import Shop, context_of, elements_of, shop_of
+from untrained import untrained
+
+from model.combinations import Forbidden, Rules, space_of
+from model.generator.policy import Generator
+from model.generator.search import beam_top, exact_top, score
+
+REQUESTS = 3
+
+
+def legal_spaces(shop, rules):
+    found = []
+    for product in sorted(set(shop.elements.product_id.tolist())):
+        try:
+            found.append(space_of(product, shop.elements, rules))
+        except ValueError:
+            continue
+    return found
+
+
+def bound_to(shop, rules, seed=0, generator=None):
+    """(proposer, requests, each one's legal combinations) for some contexts of every product."""
+    spaces = legal_spaces(shop, rules)
+    if not spaces:
+        return None
+    proposer = (generator or untrained(shop, seed)).over(shop.elements, spaces)
+    product = np.repeat(np.arange(len(spaces)), REQUESTS)
+    context = context_of(len(product), np.random.default_rng(seed))
+    names = [spaces[at].product_id for at in product]
+    rows = proposer.lattice.rows[product]
+    pieces = shop.truth.pieces(names, context, shop.elements, rows)
+    listed = [torch.from_numpy(spaces[at].enumerate().astype(np.int64)) for at in product]
+    return proposer, proposer.asked(product, context, pieces), pieces, listed
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds())
+def test_probabilities_sum_to_one_over_the_legal_combinations(world):
+    bound = bound_to(*world)
+    if bound is None:
+        return
+    proposer, asked, _, listed = bound
+    for at, rows in enumerate(listed):
+        exact = proposer.log_prob(asked.take(np.array([at])), rows[None])[0]
+        assert torch.isfinite(exact).all()
+        assert float(exact.exp().sum()) == pytest.approx(1.0, abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds())
+def test_a_combination_has_probability_zero_if_and_only_if_it_is_illegal(world):
+    bound = bound_to(*world)
+    if bound is None:
+        return
+    proposer, asked, _, listed = bound
+    slots = proposer.lattice.slots
+    anything = torch.from_numpy(np.random.default_rng(0).integers(-3, 6, (len(listed), 40, slots)))
+    exact = proposer.log_prob(asked, anything)
+    for at, rows in enumerate(listed):
+        legal = {tuple(row) for row in rows.tolist()}
+        expected = [tuple(row) in legal for row in anything[at].tolist()]
+        assert (exact[at].exp() > 0).tolist() == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds())
+def test_a_beam_as_wide_as_the_space_is_the_sorted_distribution(world):
+    bound = bound_to(*world)
+    if bound is None:
+        return
+    proposer, asked, _, listed = bound
+    beam = proposer.beam(asked, max(len(rows) for rows in listed) * 5)
+    for at, rows in enumerate(listed):
+        exact = proposer.log_prob(asked.take(np.array([at])), rows[None])[0]
+        found = beam.log_prob[at][torch.isfinite(beam.log_prob[at])]
+        np.testing.assert_allclose(found, exact.sort(descending=True).values, atol=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds())
+def test_no_combination_outside_a_beam_beats_its_bound(world):
+    bound = bound_to(*world)
+    if bound is None:
+        return
+    proposer, asked, _, listed = bound
+    beam = proposer.beam(asked, 2)
+    for at, rows in enumerate(listed):
+        held = {tuple(row) for row in beam.combinations[at].tolist()}
+        outside = torch.tensor([row for row in rows.tolist() if tuple(row) not in held])
+        if len(outside):
+            exact = proposer.log_prob(asked.take(np.array([at])), outside[None])[0]
+            assert float(exact.max()) <= float(beam.bound[at]) + 1e-9
+
+
+def test_samples_come_with_the_frequencies_that_their_probabilities_say():
+    shop = shop_with(elements_of({"p": (3, 2, 3)}, ("s", "t", "u"), seed=3), seed=3)
+    rules = Rules(forbidden=(Forbidden(None, "s", "s00", "u", "u01"),), optional=frozenset({"t"}))
+    proposer, asked, _, listed = bound_to(shop, rules)
+    draws = 60_000
+    one = asked.take(np.array([0]))
+    sampled = proposer.sample(one, draws, np.random.default_rng(5))[0]
+    exact = proposer.log_prob(one, listed[0][None])[0].exp().numpy()
+    found, counts = torch.unique(sampled, dim=0, return_counts=True)
+    share = {tuple(row): c / draws for row, c in zip(found.tolist(), counts.tolist(), strict=True)}
+    assert set(share) <= {tuple(row) for row in listed[0].tolist()}
+    seen = np.array([share.get(tuple(row), 0.0) for row in listed[0].tolist()])
+    assert (np.abs(seen - exact) <= 5 * np.sqrt(exact * (1 - exact) / draws) + 1e-12).all()
+
+
+def test_a_million_samples_hold_no_illegal_combination():
+    rng = np.random.default_rng(0)
+    shop = shop_with(elements_of({"p": (6, 6, 6, 6)}, ("s", "t", "u", "v"), seed=1), seed=1)
+    pairs = [(f"s{rng.integers(6):02d}", f"v{rng.integers(6):02d}") for _ in range(12)]
+    rules = Rules(
+        forbidden=tuple(Forbidden(None, "s", a, "v", b) for a, b in pairs),
+        optional=frozenset({"u"}),
+    )
+    proposer, asked, _, _ = bound_to(shop, rules)
+    for _ in range(10):
+        sampled = proposer.sample(asked, 100_000 // REQUESTS + 1, rng)
+        assert proposer.lattice.spaces[0].legal(sampled.flatten(0, 1).numpy()).all()
+
+
+def test_a_request_has_the_same_probabilities_alone_and_in_a_batch():
+    shop = shop_of(6, (2, 5), seed=4)
+    proposer, asked, _, _ = bound_to(shop, Rules())
+    shown = proposer.sample(asked, 20, np.random.default_rng(0))
+    together = proposer.log_prob(asked, shown)
+    for at, name in enumerate(np.repeat([s.product_id for s in proposer.lattice.spaces], 3)):
+        own = Shop(shop.elements, shop.truth)
+        alone = untrained(own, 0).over(shop.elements, [space_of(name, shop.elements, Rules())])
+        request = asked.take(np.array([at]))
+        width = alone.lattice.step.shape[1]
+        moved = type(request)(np.zeros(1, np.int64), request.context, request.hint[..., :width])
+        np.testing.assert_allclose(
+            alone.log_prob(moved, shown[at : at + 1])[0], together[at], atol=1e-10
+        )
+
+
+def test_a_generator_is_the_same_after_its_state_was_stored():
+    shop = shop_of(4, (2, 4), seed=2)
+    generator = untrained(shop, 1)
+    tensors, described = generator.state()
+    again = Generator.from_state(tensors, described)
+    first, asked, _, listed = bound_to(shop, Rules(), generator=generator)
+    second = bound_to(shop, Rules(), generator=again)[0]
+    combinations = torch.stack([rows[:5] for rows in listed])
+    assert torch.equal(first.log_prob(asked, combinations), second.log_prob(asked, combinations))
+
+
+def test_elements_products_and_context_values_never_seen_have_probabilities_too():
+    shop = shop_of(3, (2, 3), seed=2)
+    newer = shop_of(5, (3, 4), seed=9)
+    generator = untrained(shop, 1)
+    spaces = legal_spaces(newer, Rules())
+    proposer = generator.over(newer.elements, spaces)
+    context = {"device": np.array(["watch"] * 5, object), "hour": np.full(5, np.nan)}
+    names = [space.product_id for space in spaces]
+    which = np.arange(5)
+    pieces = newer.truth.pieces(names, context, newer.elements, proposer.lattice.rows)
+    asked = proposer.asked(which, context, pieces)
+    for at, space in enumerate(spaces):
+        rows = torch.from_numpy(space.enumerate().astype(np.int64))[None]
+        exact = proposer.log_prob(asked.take(np.array([at])), rows).exp()
+        assert float(exact.sum()) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_elements_with_embeddings_of_another_length_are_refused():
+    shop = shop_of(3, (2, 3), seed=2)
+    other = elements_of({"p": (2, 2, 2)}, ("title", "image", "tag"), seed=1)
+    with pytest.raises(ValueError, match="trained on"):
+        untrained(shop, 1).over(other, [space_of("p", other, Rules())])
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds())
+def test_the_exact_search_finds_the_highest_rewards_of_all_legal_combinations(world):
+    bound = bound_to(*world)
+    if bound is None:
+        return
+    proposer, asked, pieces, listed = bound
+    found = exact_top(pieces, proposer.lattice.spaces, asked.product, 3, 1e-12)
+    for at, rows in enumerate(listed):
+        every = score(pieces.take(torch.tensor([at])), rows[None])[0]
+        best = every.sort(descending=True).values[:3]
+        given = found.reward[at][torch.isfinite(found.reward[at])]
+        np.testing.assert_allclose(given, best, rtol=1e-9)
+
+
+def test_equal_rewards_are_ranked_in_the_order_of_the_list_however_the_list_is_cut(monkeypatch):
+    shop = shop_of(4, (2, 5), seed=7)
+    alike = type(shop.truth)(
+        -2.0, shop.truth.alone * 0, shop.truth.device * 0, shop.truth.together * 0, shop.truth.doubt
+    )
+    proposer, asked, pieces, listed = bound_to(Shop(shop.elements, alike), Rules())
+    expected = torch.stack([rows[:4] for rows in listed])
+    for chunk in (400_000, 200, 1):
+        monkeypatch.setattr("model.generator.search.CHUNK", chunk)
+        found = exact_top(pieces, proposer.lattice.spaces, asked.product, 4, 1e-9)
+        assert torch.equal(found.combinations, expected)
+
+
+def test_the_beam_on_rewards_is_legal_and_near_the_exact_best():
+    shop = shop_of(8, (3, 6), seed=5)
+    rules = Rules(
+        forbidden=(Forbidden(None, "title", "t00", "image", "i01"),), optional=frozenset({"tag"})
+    )
+    proposer, asked, pieces, _ = bound_to(shop, rules)
+    lattice = proposer.lattice
+    found = beam_top(pieces, lattice, asked.product, 16, 1e-9)
+    best = exact_top(pieces, lattice.spaces, asked.product, 1, 1e-9)
+    for at, product in enumerate(asked.product):
+        assert lattice.spaces[product].legal(found.combinations[at].numpy()).all()
+    assert float((found.reward[:, 0] / best.reward[:, 0]).min()) >= 0.95
+
+
+def test_a_reward_that_is_no_number_is_refused():
+    shop = shop_of(2, (2, 3), seed=5)
+    shop.truth.alone[3] = np.nan
+    proposer, asked, pieces, _ = bound_to(shop, Rules())
+    with pytest.raises(ValueError, match="no finite number"):
+        exact_top(pieces, proposer.lattice.spaces, asked.product, 1, 1e-9)

@@ -1,0 +1,79 @@
+"""Rules -> the reasons of an unfit row, and a day's verdict with its sentences (pure)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from validation.contract import Rule
+
+
+def reasons_sql(rules: tuple[Rule, ...]) -> str:
+    """SQL of a list of {rule, message}: every rule that a bag breaks, with the value found."""
+    cases = [
+        f"CASE WHEN {rule.violated()} THEN {{'rule': '{rule.id}', 'message': "
+        f"{_literal(rule.says)} || '; found ' || {_found(rule)}}} END"
+        for rule in rules
+        if rule.severity != "warn"
+    ]
+    return f"list_filter([{', '.join(cases)}], r -> r IS NOT NULL)"
+
+
+def _found(rule: Rule) -> str:
+    columns = [rule.column] if rule.other is None else [rule.column, rule.other]
+    return " || ' and ' || ".join(f"coalesce(CAST(\"{c}\" AS VARCHAR), 'nothing')" for c in columns)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a day may lose and still be used: shares of the rows read, in 0..1."""
+
+    quarantined_share: float = 0.05
+    rows: int = 1
+
+
+@dataclass(frozen=True)
+class DayFacts:
+    """Counts of one day: rows read and fit, unfit ones, and these by reason.
+
+    A row with two reasons is one of `refused_rows` and stands under both in `refused`.
+    """
+
+    ds: str
+    read: int
+    fit: int
+    refused_rows: int
+    refused: Mapping[str, int]
+    set_aside: Mapping[str, int]
+    unreadable: tuple[str, ...]
+    example: Mapping[str, Any] | None
+
+
+def blocking_reasons(facts: DayFacts, limits: Limits) -> list[str]:
+    """Why the day can't be used, a sentence each; empty where it can."""
+    reasons = list(facts.unreadable)
+    if facts.fit < limits.rows:
+        reasons.append(
+            f"ds={facts.ds} has {facts.fit} fit bags of {facts.read:,} rows read; expected at least "
+            f"{limits.rows}: see the quarantine for why, repair the files and run the day again"
+        )
+    if facts.read and facts.refused_rows / facts.read > limits.quarantined_share:
+        reasons.append(_over_limit(facts, facts.refused_rows, limits))
+    return reasons
+
+
+def _over_limit(facts: DayFacts, refused: int, limits: Limits) -> str:
+    worst = max(facts.refused, key=lambda rule: facts.refused[rule])
+    first = ""
+    if facts.example is not None:
+        e = facts.example
+        first = f"; first: {e['file']} row {e['row']}: {e['message']}"
+    return (
+        f"{refused:,} of {facts.read:,} rows of ds={facts.ds} are unfit "
+        f"({refused / facts.read:.1%}, limit {limits.quarantined_share:.1%}), most by rule "
+        f"{worst!r} ({facts.refused[worst]:,} rows){first}; all are kept in the quarantine: repair "
+        "the source and run the day again, see docs/runbook.md#quarantine"
+    )
