@@ -1,6 +1,7 @@
 """Where a day's work lives in the store, and how a stage runs at most once for an attempt.
 
     manifests/ds=D.json                 the one door to what is published for D
+    manifests/judged/ds=D.json          the attempt judged last, blocked or not
     days/ds=D/attempt=A/<stage>/...     everything an attempt wrote, complete or not
 
 An attempt's name is a digest of what it reads, so the same inputs, config, code and seed lead
@@ -46,6 +47,11 @@ def attempt_path(ds: str, attempt: str) -> str:
 
 def manifest_path(ds: str) -> str:
     return f"manifests/ds={ds}.json"
+
+
+def judged_path(ds: str) -> str:
+    """The newest judged attempt's manifest: the published one, or a blocked one beside it."""
+    return f"manifests/judged/ds={ds}.json"
 
 
 def to_json(value: Any) -> bytes:

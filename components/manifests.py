@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.adapters.storage import Storage, digest_of
-from components.day import manifest_path, to_json
+from components.day import judged_path, manifest_path, to_json
 from components.errors import Failed
 
 FIT = "FIT"
@@ -16,6 +16,12 @@ BLOCKED = "BLOCKED"
 def read_manifest(storage: Storage, ds: str) -> dict[str, Any] | None:
     """What is published for a day, or None."""
     path = manifest_path(ds)
+    return json.loads(storage.read(path)) if storage.exists(path) else None
+
+
+def read_judged(storage: Storage, ds: str) -> dict[str, Any] | None:
+    """What was judged last of a day: the published manifest, or a blocked attempt's; or None."""
+    path = judged_path(ds)
     return json.loads(storage.read(path)) if storage.exists(path) else None
 
 

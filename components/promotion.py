@@ -76,7 +76,9 @@ class Desk:
         facts = self._facts(version, "promotion")
         approval = self._approval(number)
         if approval is None:
-            self._refuse("promote", facts, "nobody approved it since it was last judged or rejected")
+            self._refuse(
+                "promote", facts, "nobody approved it since it was last judged or rejected"
+            )
         elif approval["evidence"] != facts["evidence"]:
             self._refuse("promote", facts, "its evidence changed after the approval")
         elif datetime.fromisoformat(approval["expires"]) < self.clock():

@@ -34,7 +34,9 @@ def fit_days(day: Day, window: Window) -> dict[str, dict[str, Any]]:
 def fit_bags(day: Day, manifests: dict[str, dict[str, Any]]) -> list[Path]:
     """Local files of the published bags of these days, verified."""
     storage = day.storage()
-    return [file for dt in sorted(manifests) for file in fetch_table(storage, manifests[dt], "bags")]
+    return [
+        file for dt in sorted(manifests) for file in fetch_table(storage, manifests[dt], "bags")
+    ]
 
 
 def catalog_file(day: Day, window: Window, name: str) -> Path | None:

@@ -15,8 +15,11 @@ upworthy)
 esac
 if [ -n "$SERVICES" ]; then
     "$BIN/python" -m services up
-    eval "$("$BIN/python" -m services env)"
-    config=$("$BIN/python" -m services config "$config" "$data")
+    settings=$("$BIN/python" -m services env)
+    eval "$settings"
+    sed "s#data/$SOURCE/#s3://genco/$SOURCE/#" "$config" > "$data/services.yaml"
+    "$BIN/python" -m services.upload "$data" "s3://genco/$SOURCE" logs catalog
+    config=$data/services.yaml
 fi
 status=0
 GENCO_IDENTITY=${GENCO_IDENTITY:-scheduler} "$BIN/genco" run --ds "$ds" --config "$config" || status=$?

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from model.arrow import compute as pc
 from model.elements import Elements
 
 
@@ -47,7 +47,9 @@ class Bags:
     def take(self, index: np.ndarray) -> "Bags":
         """These rows, in their order."""
         columns = {
-            name: value[index] for name, value in vars(self).items() if isinstance(value, np.ndarray)
+            name: value[index]
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray)
         }
         return replace(
             self, **columns, context={name: v[index] for name, v in self.context.items()}
@@ -88,7 +90,8 @@ def read_context(table: pa.Table, context: Mapping[str, str]) -> dict[str, np.nd
     """Column `context` (struct, map or JSON text) as arrays by name; absent or null is missing."""
     column = table["context"].combine_chunks() if "context" in table.column_names else None
     if column is None or not pa.types.is_struct(column.type):
-        rows = [None] * len(table) if column is None else [_mapping(v) for v in column.to_pylist()]
+        given = [None] * len(table) if column is None else column.to_pylist()
+        rows = [_mapping(value) for value in given]
         return {name: _from_rows(rows, name, kind) for name, kind in context.items()}
     return {name: _from_struct(column, name, kind) for name, kind in context.items()}
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from safetensors.torch import load_file, save_file
 
+from model.arrow import compute as pc
 from model.combinations import Rules
 from model.elements import Elements
 from model.generator.policy import Generator

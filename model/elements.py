@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from model.arrow import compute as pc
 
 KEY = ("product_id", "slot", "element_id")
 
@@ -158,8 +159,10 @@ class Elements:
             None if e is None else e[i].tolist()
             for i, e in enumerate(self.embedding[s] for s in self.slot)
         ]
-        missing = np.isnan(self.history).all(axis=1)
-        history = [None if gone else row.tolist() for gone, row in zip(missing, self.history, strict=True)]
+        missing = np.atleast_1d(np.isnan(self.history).all(axis=1))
+        history = [
+            None if gone else row.tolist() for gone, row in zip(missing, self.history, strict=True)
+        ]
         return pa.table(
             {
                 "product_id": pa.array(self.product_id, pa.string()),

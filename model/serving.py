@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Distribution", "Mixture", "ServingPolicy"]
 
-BATCH = 1024  # requests computed at once
+BATCH = 1024  # requests computed at once, at most
+BATCH_CANDIDATES = 200_000  # and so many candidates of their products, padding included
 REMEMBERED = 512  # products whose proposals `choose` keeps at hand
 _FIRST = torch.zeros(1, dtype=torch.int64)
 
@@ -184,10 +185,15 @@ class ServingPolicy:
         order = order[size[place[order]] > 0]
         for first in (int(k) for k in np.unique(kind)):
             alike = order[kind[place[order]] == first]
-            for start in range(0, len(alike), BATCH):
-                part = alike[start : start + BATCH]
+            rows = self._rows_at_once([own[at] for at in np.unique(place[alike])])
+            for start in range(0, len(alike), rows):
+                part = alike[start : start + rows]
                 asked = cells.first[part]
                 yield self._batch(names[asked].tolist(), take_context(context, asked), part, first)
+
+    def _rows_at_once(self, names: list[str]) -> int:
+        widest = max((len(c) for name in names for c in self._space(name).candidates), default=1)
+        return max(1, min(BATCH, BATCH_CANDIDATES // (widest * len(self.elements.slots))))
 
     def _size(self, product_id: str, strict: bool) -> int:
         try:

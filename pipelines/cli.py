@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -204,6 +205,8 @@ def dq(
 
 def main() -> None:
     """Runs a command; an expected failure is one sentence on stderr and its exit code."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # vendors' housekeeping is not for the people on call
     try:
         app(standalone_mode=True)
     except GencoError as error:

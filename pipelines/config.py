@@ -151,7 +151,16 @@ class Config(Frozen):
 
     def digest(self) -> str:
         """Names what the config says of the work, not where things lie."""
-        places = {"logs", "catalog", "store", "endpoint_url", "work", "registry", "features", "notify"}
+        places = {
+            "logs",
+            "catalog",
+            "store",
+            "endpoint_url",
+            "work",
+            "registry",
+            "features",
+            "notify",
+        }
         meaning = self.model_dump(mode="json", exclude=places)
         text = json.dumps(meaning, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -162,7 +171,9 @@ def load_config(file: Path, **overrides: Any) -> Config:
     try:
         tree = yaml.safe_load(file.read_text())
     except OSError as error:
-        raise WrongUse(f"config {file} cannot be read: {error.strerror}; give --config FILE") from error
+        raise WrongUse(
+            f"config {file} cannot be read: {error.strerror}; give --config FILE"
+        ) from error
     except yaml.YAMLError as error:
         raise WrongUse(f"config {file} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
@@ -178,8 +189,12 @@ def _sentence(file: Path, error: ValidationError) -> str:
     faults = []
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"]) or "the whole"
-        found = "" if fault["type"] in ("missing", "extra_forbidden") else f", found {fault['input']!r}"
-        said = {"extra_forbidden": "unknown key", "missing": "missing"}.get(fault["type"], fault["msg"])
+        found = (
+            "" if fault["type"] in ("missing", "extra_forbidden") else f", found {fault['input']!r}"
+        )
+        said = {"extra_forbidden": "unknown key", "missing": "missing"}.get(
+            fault["type"], fault["msg"]
+        )
         faults.append(f"{where}: {said}{found}")
     return (
         f"config {file} is not valid: {'; '.join(faults)}; `genco run --schema` prints every key "

@@ -63,7 +63,9 @@ def daily(ds: str, plan: str):
         with dsl.If(fit.output == True, name="the day is fit"):  # noqa: E712 (KFP overloads ==)
             features = settled(materialize_features(day=day, plan=plan), "materialize_features")
             reward = settled(train_reward(day=day, plan=plan).after(features), "train_reward")
-            generator = settled(train_generator(day=day, plan=plan).after(reward), "train_generator")
+            generator = settled(
+                train_generator(day=day, plan=plan).after(reward), "train_generator"
+            )
             evidence = settled(
                 evaluate_candidate(day=day, plan=plan).after(generator), "evaluate_candidate"
             ).output

@@ -1,4 +1,4 @@
-"""`genco dq`: a day's verdict, accounting and quarantined rows, read through its manifest."""
+"""`genco dq`: verdict, accounting and quarantined rows of the attempt of a day judged last."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from components.adapters.storage import open_storage
 from components.errors import WrongUse
-from components.manifests import fetch_table, read_manifest
+from components.manifests import fetch_table, read_judged
 from components.plan import check_ds
 from pipelines.config import load_config
 from pipelines.running import absolute
@@ -33,9 +33,9 @@ def show(file: Path, ds: str, rule: str | None, limit: int) -> dict[str, Any]:
 def _open(file: Path, ds: str) -> Any:
     config = absolute(load_config(file))
     storage = open_storage(config.store, config.endpoint_url)
-    manifest = read_manifest(storage, check_ds(ds))
+    manifest = read_judged(storage, check_ds(ds))
     if manifest is None:
-        raise WrongUse(f"nothing is published for ds={ds} in {config.store}; run that day first")
+        raise WrongUse(f"ds={ds} was never judged in {config.store}; run that day first")
     return storage, manifest
 
 
@@ -47,7 +47,9 @@ def words(told: dict[str, Any]) -> str:
             reasons = "; ".join(f"{r['rule']}: {r['message']}" for r in row["reasons"])
             lines.append(f"{row['source_file']} row {row['row']}: {reasons}\n    {row['raw']}")
         return "\n".join([f"{told['rows']} rows in quarantine of ds={told['ds']}", *lines])
-    head = f"ds={told['ds']}: {told['verdict']} (attempt {told['attempt']}, rules {told['rule_set']})"
+    head = (
+        f"ds={told['ds']}: {told['verdict']} (attempt {told['attempt']}, rules {told['rule_set']})"
+    )
     lines = [head, *(f"  - {reason}" for reason in told["reasons"])]
     lines.append(f"{'read':>10} {'kept':>10} {'duplicate':>10} {'quarantined':>12}  file")
     for row in told["accounting"]:

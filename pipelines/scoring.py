@@ -139,9 +139,7 @@ def _rules(opened: Bundle, combinations: Path | None, forbidden: Path | None) ->
     return Rules.from_tables(allowed, pairs, opened.rules.optional)
 
 
-def _recommended(
-    table: pa.Table, found: list[Distribution], slots: tuple[str, ...]
-) -> pa.Table:
+def _recommended(table: pa.Table, found: list[Distribution], slots: tuple[str, ...]) -> pa.Table:
     counts = [len(choice.probability) for choice in found]
     rows = np.repeat(np.arange(len(found)), counts)
     order = [np.argsort(-choice.probability, kind="stable") for choice in found]
@@ -153,12 +151,15 @@ def _recommended(
     kind = pa.list_(pa.struct([("slot", pa.string()), ("element", pa.string())]))
     picked = table.select(["product_id", "context"]).take(pa.array(rows))
     pairs = list(zip(found, order, strict=True))
-    return picked.append_column("creative", pa.array(creatives, kind)).append_column(
-        "probability", pa.array(_joined([c.probability[o] for c, o in pairs]))
-    ).append_column(
-        "predicted_reward", pa.array(_joined([c.predicted_reward[o] for c, o in pairs]))
-    ).append_column(
-        "rank", pa.array(_joined([np.arange(1, n + 1) for n in counts]).astype(np.int64))
+    return (
+        picked.append_column("creative", pa.array(creatives, kind))
+        .append_column("probability", pa.array(_joined([c.probability[o] for c, o in pairs])))
+        .append_column(
+            "predicted_reward", pa.array(_joined([c.predicted_reward[o] for c, o in pairs]))
+        )
+        .append_column(
+            "rank", pa.array(_joined([np.arange(1, n + 1) for n in counts]).astype(np.int64))
+        )
     )
 
 

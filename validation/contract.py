@@ -66,7 +66,8 @@ class Rule:
     `form` is one of: range (column within lower..upper), absent (column is null), holds (column
     is true), at_most (column <= other). Nulls satisfy range, holds and at_most. `error` rows
     count against the day's limit, `exclude` rows are set aside without blame (bots), `warn` rows
-    are kept and counted.
+    are kept and counted. `shows` is the column that a reason quotes, where `column` alone says
+    too little.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Rule:
     above_lower: bool = False
     other: str | None = None
     severity: Severity = "error"
+    shows: str | None = None
 
     def violated(self) -> str:
         """SQL condition, never null, that is true for the rows that break the rule."""
@@ -95,7 +97,7 @@ class Rule:
 
 
 BAG_RULES: tuple[Rule, ...] = (
-    Rule("day", "shown_at lies inside the partition's day", "holds", "in_day"),
+    Rule("day", "shown_at lies inside the partition's day", "holds", "in_day", shows="shown_at"),
     Rule(
         "propensity",
         "propensity lies in (0, 1] or is null",
@@ -114,7 +116,7 @@ BAG_RULES: tuple[Rule, ...] = (
     Rule("conversions", "conversions >= 0", "range", "conversions", lower=0),
     Rule(
         "traffic",
-        "a user is shown at most so many displays a day (bots)",
+        "a user is shown at most 200 displays a day (bots)",
         "range",
         "user_impressions",
         upper=200,
@@ -134,7 +136,9 @@ BAG_RULES: tuple[Rule, ...] = (
 def bag_rules(user_limit: int) -> tuple[Rule, ...]:
     """The rules of a bag with the configured traffic limit (displays a user a day)."""
     return tuple(
-        replace(rule, upper=float(user_limit)) if rule.id == "traffic" else rule
+        replace(rule, upper=float(user_limit), says=rule.says.replace("200", f"{user_limit}"))
+        if rule.id == "traffic"
+        else rule
         for rule in BAG_RULES
     )
 
@@ -145,16 +149,16 @@ def fingerprint(rules: tuple[Rule, ...]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-class BrokenRule(Exception):
+class BrokenRuleError(Exception):
     """A rule that cannot be evaluated: a fault of the rules, not of the data."""
 
 
 def check_rules(rules: tuple[Rule, ...], columns: set[str]) -> None:
-    """Nothing, or BrokenRule naming the rule whose column no bag has."""
+    """Nothing, or BrokenRuleError naming the rule whose column no bag has."""
     for rule in rules:
-        for column in (rule.column, rule.other):
+        for column in (rule.column, rule.other, rule.shows):
             if column is not None and column not in columns:
-                raise BrokenRule(
+                raise BrokenRuleError(
                     f"rule {rule.id!r} reads column {column!r}, which bags do not have "
                     f"(they have {', '.join(sorted(columns))}); correct the rule, the data is not "
                     "at fault"

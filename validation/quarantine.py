@@ -1,7 +1,7 @@
 """Rules -> the reasons of an unfit row, and a day's verdict with its sentences (pure)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from validation.contract import Rule
@@ -19,7 +19,8 @@ def reasons_sql(rules: tuple[Rule, ...]) -> str:
 
 
 def _found(rule: Rule) -> str:
-    columns = [rule.column] if rule.other is None else [rule.column, rule.other]
+    first = rule.shows or rule.column
+    columns = [first] if rule.other is None else [first, rule.other]
     return " || ' and ' || ".join(f"coalesce(CAST(\"{c}\" AS VARCHAR), 'nothing')" for c in columns)
 
 
@@ -29,7 +30,7 @@ def _literal(text: str) -> str:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a day may lose and still be used: shares of the rows read, in 0..1."""
+    """What a day may lose and still be used: shares of the distinct rows read, in 0..1."""
 
     quarantined_share: float = 0.05
     rows: int = 1
@@ -39,7 +40,9 @@ class Limits:
 class DayFacts:
     """Counts of one day: rows read and fit, unfit ones, and these by reason.
 
-    A row with two reasons is one of `refused_rows` and stands under both in `refused`.
+    A row with two reasons is one of `refused_rows` and stands under both in `refused`. Repeats
+    are read but say nothing new, so shares are of the distinct rows. `examples` holds the first
+    refused row (file, row, message) of each rule.
     """
 
     ds: str
@@ -49,7 +52,13 @@ class DayFacts:
     refused: Mapping[str, int]
     set_aside: Mapping[str, int]
     unreadable: tuple[str, ...]
-    example: Mapping[str, Any] | None
+    duplicate: int = 0
+    examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def distinct(self) -> int:
+        """Rows read, each counted once however often it was sent."""
+        return self.read - self.duplicate
 
 
 def blocking_reasons(facts: DayFacts, limits: Limits) -> list[str]:
@@ -60,20 +69,19 @@ def blocking_reasons(facts: DayFacts, limits: Limits) -> list[str]:
             f"ds={facts.ds} has {facts.fit} fit bags of {facts.read:,} rows read; expected at least "
             f"{limits.rows}: see the quarantine for why, repair the files and run the day again"
         )
-    if facts.read and facts.refused_rows / facts.read > limits.quarantined_share:
-        reasons.append(_over_limit(facts, facts.refused_rows, limits))
+    if facts.distinct and facts.refused_rows / facts.distinct > limits.quarantined_share:
+        reasons.append(_over_limit(facts, limits))
     return reasons
 
 
-def _over_limit(facts: DayFacts, refused: int, limits: Limits) -> str:
-    worst = max(facts.refused, key=lambda rule: facts.refused[rule])
-    first = ""
-    if facts.example is not None:
-        e = facts.example
-        first = f"; first: {e['file']} row {e['row']}: {e['message']}"
+def _over_limit(facts: DayFacts, limits: Limits) -> str:
+    refused = facts.refused_rows
+    worst = max(facts.refused, key=lambda rule: (facts.refused[rule], rule))
+    found = facts.examples.get(worst)
+    first = f"; first: {found['file']} row {found['row']}: {found['message']}" if found else ""
     return (
-        f"{refused:,} of {facts.read:,} rows of ds={facts.ds} are unfit "
-        f"({refused / facts.read:.1%}, limit {limits.quarantined_share:.1%}), most by rule "
+        f"{refused:,} of {facts.distinct:,} distinct rows of ds={facts.ds} are unfit "
+        f"({refused / facts.distinct:.1%}, limit {limits.quarantined_share:.1%}), most by rule "
         f"{worst!r} ({facts.refused[worst]:,} rows){first}; all are kept in the quarantine: repair "
         "the source and run the day again, see docs/runbook.md#quarantine"
     )

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import importlib
 import io
+import os
 import sys
 import warnings
 from datetime import UTC, datetime
@@ -25,13 +26,16 @@ SERVICE = "reward_features"
 class FeatureDoor:
     """Feast on a folder that holds the views' Parquet files; DuckDB joins, SQLite or Redis serves.
 
-    `registry` is a file or a SQL URL, `redis` a Redis connection string or None.
+    `registry` is a SQL URL and `redis` a connection string; where not given, the environment's
+    GENCO_FEAST_REGISTRY and GENCO_REDIS count (URLs may hold secrets), else SQLite and files.
     """
 
     def __init__(
         self, folder: Path, project: str, registry: str | None = None, redis: str | None = None
     ) -> None:
         _quiet()
+        registry = registry or os.environ.get("GENCO_FEAST_REGISTRY")
+        redis = redis or os.environ.get("GENCO_REDIS")
         from feast import FeatureStore
         from feast.repo_config import RepoConfig
 
@@ -116,7 +120,5 @@ def declarations() -> list[Any]:
 
 
 def _quiet() -> None:
-    import os
-
     os.environ.setdefault("FEAST_USAGE", "False")
     warnings.filterwarnings("ignore", module=r"feast(\..*)?")

@@ -35,6 +35,7 @@ class Registry:
         os.environ.setdefault("DO_NOT_TRACK", "true")
         os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # it tells of every migration
         if tracking_uri.startswith("sqlite:///"):
             Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         self._uri, self._name, self._artifacts = tracking_uri, name, artifacts
@@ -45,7 +46,7 @@ class Registry:
 
     @contextmanager
     def _speaking(self, action: str) -> Iterator[None]:
-        with warnings.catch_warnings(), _quiet_logs():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from mlflow.exceptions import MlflowException
 
@@ -138,16 +139,6 @@ class Registry:
             found = self._client.get_model_version(self._name, str(version.number))
             for name, content in artifacts.items():
                 self._client.log_text(found.run_id, content, name)
-
-
-@contextmanager
-def _quiet_logs() -> Iterator[None]:
-    """MLflow and alembic tell of every migration; only their warnings are of use here."""
-    import logging
-
-    for logger in ("mlflow", "alembic"):
-        logging.getLogger(logger).setLevel(logging.ERROR)
-    yield
 
 
 def _without_secret(uri: str) -> str:

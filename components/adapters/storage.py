@@ -178,7 +178,9 @@ class S3Storage:
         found: list[Stored] = []
         with self._speaking("list", prefix):
             pages = self._client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._key(prefix) + "/"):
+            for page in pages.paginate(
+                Bucket=self._bucket, Prefix=self._key(prefix).strip("/") + "/"
+            ):
                 for item in page.get("Contents", []):
                     path = item["Key"][cut:]
                     if not _is_marker(path.rsplit("/", 1)[-1]):

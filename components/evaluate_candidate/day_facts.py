@@ -68,5 +68,3 @@ def _volume(day: Day, manifest: dict[str, Any]) -> dict[str, float] | None:
 
 def _bags(manifest: dict[str, Any]) -> int:
     return sum(entry["rows"] for entry in manifest["tables"]["bags"])
-
-

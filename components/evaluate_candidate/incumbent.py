@@ -43,7 +43,9 @@ def find_champion(
 def read_champion(day: Day, version: Version) -> Champion:
     """The version with its verified bundle, or with the reason why it can't be read."""
     try:
-        folder = fetch_folder(day, version.bundle, Path(day.work) / "champion" / str(version.number))
+        folder = fetch_folder(
+            day, version.bundle, Path(day.work) / "champion" / str(version.number)
+        )
         return Champion(version, load_bundle(folder))
     except (GencoError, ValueError, KeyError, OSError, json.JSONDecodeError) as error:
         return Champion(version, None, str(error))

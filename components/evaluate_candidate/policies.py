@@ -11,7 +11,7 @@ from model.bags import Bags
 from model.bundle import Bundle
 from model.combinations import space_of
 
-DRAWS = 8  # combinations drawn a row: the expectation of the judge's prediction under the policy
+DRAWS = 4  # combinations drawn a row: the expectation of the judge's prediction under the policy
 CHANCE_SHARE = 0.1  # an element counts as covered when shown a tenth as often as chance would
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from components.day import Day, Frozen, once, to_json
+from components.evaluate_candidate.day_facts import data_facts, provenance_facts
 from components.evaluate_candidate.incumbent import Champion, find_champion
 from components.evaluate_candidate.judge import Judge, cross_fit
-from components.evaluate_candidate.day_facts import data_facts, provenance_facts
 from components.evaluate_candidate.policies import Seen, safety, see, slice_labels
 from components.materialize_features.stage import NAME as FEATURES
 from components.materialize_features.stage import Result as Features
@@ -187,5 +187,3 @@ def _logged(
         q_incumbent=old.q if predicted and old is not None else None,
         events=judged.conversions if outcome == "value" else None,
     )
-
-

@@ -69,7 +69,10 @@ def _cards(
     shown = np.bincount(codes, held.impressions)
     chosen = np.argsort(-shown, kind="stable")[:CARDS]
     other = champion.bundle if champion is not None else None
-    cards = [_card_pair(str(products[c]), held.take(np.flatnonzero(codes == c)), bundle, other, rows) for c in chosen]
+    cards = [
+        _card_pair(str(products[c]), held.take(np.flatnonzero(codes == c)), bundle, other, rows)
+        for c in chosen
+    ]
     return sorted(cards, key=lambda card: -card["disagreement"])
 
 
@@ -226,4 +229,3 @@ def _past(entry: dict[str, Any]) -> dict[str, Any]:
         "predicted": None,
         "observed": None,
     }
-

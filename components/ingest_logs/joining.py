@@ -81,7 +81,9 @@ def creative_key(column: str) -> str:
 def _creatives(slots: tuple[str, ...]) -> str:
     """Each distinct combination of a product once, with what is wrong with it."""
     known_slots = "[" + ", ".join(quote(slot) for slot in slots) + "]"
-    in_order = ", ".join(f"{{'slot': {quote(s)}, 'element': any_value(creative)[{quote(s)}]}}" for s in slots)
+    in_order = ", ".join(
+        f"{{'slot': {quote(s)}, 'element': any_value(creative)[{quote(s)}]}}" for s in slots
+    )
     return f"""
     CREATE TABLE creatives AS
     WITH distinct_creatives AS (
@@ -130,7 +132,9 @@ def _creatives(slots: tuple[str, ...]) -> str:
 
 
 def _flagged(slots: tuple[str, ...], context: Mapping[str, str]) -> str:
-    missing = [f"CASE WHEN s.context[{quote(key)}] IS NULL THEN {quote(key)} END" for key in context]
+    missing = [
+        f"CASE WHEN s.context[{quote(key)}] IS NULL THEN {quote(key)} END" for key in context
+    ]
     named = f"array_to_string(list_filter([{', '.join(missing)}], f -> f IS NOT NULL), ', ')"
     missing_context = f"nullif({named}, '')" if missing else "NULL::VARCHAR"
     return f"""

@@ -48,6 +48,6 @@ def _parquet_rows(file: LogFile) -> str:
     INSERT INTO sources
     SELECT {path}, file_row_number + 1,
            CAST(json_merge_patch(to_json(q), '{{"file_row_number": null}}') AS VARCHAR)
-    FROM {parquet(file.local, ', file_row_number = true')} q
+    FROM {parquet(file.local, ", file_row_number = true")} q
     WHERE file_row_number + 1 IN (SELECT row FROM wanted WHERE file = {path})
     """

@@ -79,9 +79,7 @@ def _parquet_select(
     kind: str, files: list[LogFile], types: Mapping[str, str], context: Mapping[str, str]
 ) -> str:
     columns = LOGS[kind]
-    places = ", ".join(
-        f"({quote(str(f.local))}, {quote(f.path)}, {quote(f.dt)})" for f in files
-    )
+    places = ", ".join(f"({quote(str(f.local))}, {quote(f.path)}, {quote(f.dt)})" for f in files)
     read = [name(c.name) for c in columns if c.name in types]
     source = (
         f"(SELECT p.file, file_row_number + 1 AS row, p.dt{''.join(', ' + r for r in read)} "
@@ -103,9 +101,7 @@ def _insert_json(
     context: Mapping[str, str],
     unreadable: dict[str, str],
 ) -> None:
-    relation = (
-        "(SELECT *, CASE WHEN json_valid(line) THEN CAST(line AS JSON) END AS j FROM chunk)"
-    )
+    relation = "(SELECT *, CASE WHEN json_valid(line) THEN CAST(line AS JSON) END AS j FROM chunk)"
     broken = "coalesce(json_type(j), 'NULL') <> 'OBJECT'"
     select = typed_select(LOGS[kind], json_fields(LOGS[kind], context), relation, broken)
     try:

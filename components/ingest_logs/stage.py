@@ -67,13 +67,13 @@ def run(day: Day, settings: Settings) -> Result:
     window = days_before(day.ds, settings.window_days)
     reach = _reach(settings)
     files = find_files(logs, KINDS, shift(window[0], -reach), day.ds)
-    catalog = read_catalog(open_storage(settings.catalog, settings.endpoint), day.ds, settings.slots)
+    catalog = read_catalog(
+        open_storage(settings.catalog, settings.endpoint), day.ds, settings.slots
+    )
     present = {file.dt for file in files if file.kind in ("impressions", "aggregates")}
     if day.ds not in present:
         raise Refused(_missing(day.ds, settings.logs, present))
-    made = {
-        dt: _attempt(dt, files, catalog, settings, day.ds) for dt in window if dt in present
-    }
+    made = {dt: _attempt(dt, files, catalog, settings, day.ds) for dt in window if dt in present}
     again = [dt for dt in made if not storage.exists(_done(dt, made[dt]))]
     unreadable = _make(day, settings, files, catalog, made, again) if again else {}
     place = _write_catalog(day, catalog)
@@ -86,7 +86,9 @@ def run(day: Day, settings: Settings) -> Result:
         missing=[dt for dt in window if dt not in present],
         unreadable=unreadable,
     )
-    kept = result.model_dump(mode="json", exclude={"day": {"store", "endpoint", "work"}, "again": True})
+    kept = result.model_dump(
+        mode="json", exclude={"day": {"store", "endpoint", "work"}, "again": True}
+    )
     storage.write(result.day.path(NAME, "result.json"), to_json(kept))
     return result
 
@@ -106,9 +108,7 @@ def _reach(settings: Settings) -> int:
     return int(-(-longest // 1)) + settings.late_days
 
 
-def _attempt(
-    dt: str, files: list[LogFile], catalog: Catalog, settings: Settings, ds: str
-) -> str:
+def _attempt(dt: str, files: list[LogFile], catalog: Catalog, settings: Settings, ds: str) -> str:
     reach = _reach(settings)
     first, last = shift(dt, -reach), min(ds, shift(dt, reach))
     near = [f for f in files if first <= f.dt <= last]

@@ -57,7 +57,9 @@ def _reason(rule: str, message: str) -> str:
 
 def _problem(column: Column, field: Field) -> str:
     expected = _EXPECTED[column.type]
-    wrong = f"{quote(column.name + ': found ')} || {field.found} || {quote(', expected ' + expected)}"
+    wrong = (
+        f"{quote(column.name + ': found ')} || {field.found} || {quote(', expected ' + expected)}"
+    )
     cases = [f"WHEN {field.wrong} THEN {_reason('type.' + column.name, wrong)}"]
     if column.required:
         missing = quote(f"{column.name}: missing, expected {expected}")
@@ -89,12 +91,24 @@ def _json_field(column: Column, context: Mapping[str, str]) -> Field:
             found,
         )
     if column.type == "timestamp":
-        value = f"CASE WHEN {kind} = 'VARCHAR' THEN CAST(try_cast({text} AS TIMESTAMPTZ) AS TIMESTAMP) END"
+        value = f"CASE WHEN {kind} = 'VARCHAR' THEN {_instant(text)} END"
         return Field(value, f"{kind} <> 'NULL' AND {value} IS NULL", found)
     allowed = _JSON_NUMBER if column.type == "double" else "('BIGINT', 'UBIGINT')"
-    target = "DOUBLE" if column.type == "double" else "BIGINT"
-    value = f"CASE WHEN {kind} IN {allowed} THEN try_cast({text} AS {target}) END"
+    typed = _finite(text) if column.type == "double" else f"try_cast({text} AS BIGINT)"
+    value = f"CASE WHEN {kind} IN {allowed} THEN {typed} END"
     return Field(value, f"{kind} <> 'NULL' AND {value} IS NULL", found)
+
+
+def _instant(text: str) -> str:
+    """SQL of a text's UTC timestamp; null where it names none (infinity is none)."""
+    instant = f"CAST(try_cast({text} AS TIMESTAMPTZ) AS TIMESTAMP)"
+    return f"CASE WHEN isfinite({instant}) THEN {instant} END"
+
+
+def _finite(text: str) -> str:
+    """SQL of a text's number; null where it is none or too large for a double."""
+    number = f"try_cast({text} AS DOUBLE)"
+    return f"CASE WHEN isfinite({number}) THEN {number} END"
 
 
 def _context_from_json(json: str, context: Mapping[str, str], found: str) -> Field:
@@ -105,10 +119,9 @@ def _context_from_json(json: str, context: Mapping[str, str], found: str) -> Fie
         type_of = f"json_type({json}, {path})"
         text = f"json_extract_string({json}, {path})"
         if kind == "number":
-            entries.append(
-                f"{quote(key)}: CASE WHEN {type_of} IN {_JSON_NUMBER} THEN CAST({text} AS DOUBLE) END"
-            )
-            wrongs.append(f"coalesce({type_of} NOT IN {_JSON_NUMBER[:-1]}, 'NULL'), false)")
+            value = f"CASE WHEN {type_of} IN {_JSON_NUMBER} THEN {_finite(text)} END"
+            entries.append(f"{quote(key)}: {value}")
+            wrongs.append(f"(coalesce({type_of}, 'NULL') <> 'NULL' AND {value} IS NULL)")
         else:
             entries.append(f"{quote(key)}: CASE WHEN {type_of} = 'VARCHAR' THEN {text} END")
             wrongs.append(f"coalesce({type_of} NOT IN ('VARCHAR', 'NULL'), false)")
@@ -122,13 +135,15 @@ def _struct(entries: list[str]) -> str:
 
 
 def _creative_from_json(json: str, found: str) -> Field:
-    kinds = f"list_transform(map_values(CAST({json} AS MAP(VARCHAR, JSON))), v -> json_type(v))"
     is_object = f"json_type({json}) = 'OBJECT'"
+    as_map = f"try_cast({json} AS MAP(VARCHAR, JSON))"  # null where a slot is named twice
+    kinds = f"list_transform(map_values({as_map}), v -> coalesce(json_type(v), 'NULL'))"
     wrong = (
-        f"CASE WHEN {is_object} THEN len(list_filter({kinds}, k -> k NOT IN ('VARCHAR', 'NULL'))) > 0"
+        f"CASE WHEN {is_object} THEN {as_map} IS NULL OR "
+        f"len(list_filter({kinds}, k -> k NOT IN ('VARCHAR', 'NULL'))) > 0"
         f" ELSE coalesce(json_type({json}), 'NULL') <> 'NULL' END"
     )
-    value = f"CASE WHEN {is_object} THEN CAST({json} AS MAP(VARCHAR, VARCHAR)) END"
+    value = f"CASE WHEN {is_object} THEN try_cast({json} AS MAP(VARCHAR, VARCHAR)) END"
     return Field(value, wrong, found)
 
 
@@ -160,9 +175,8 @@ def _scalar_from_parquet(column: Column, at: str, found_type: str) -> tuple[str 
         return (at, True) if found_type == "VARCHAR" else (None, False)
     if column.type == "timestamp":
         if found_type.startswith("TIMESTAMP"):
-            return f"CAST({at} AS TIMESTAMP)", True
-        text = found_type == "VARCHAR"
-        return (f"CAST(try_cast({at} AS TIMESTAMPTZ) AS TIMESTAMP)" if text else None), False
+            return f"CASE WHEN isfinite({at}) THEN CAST({at} AS TIMESTAMP) END", False
+        return (_instant(at) if found_type == "VARCHAR" else None), False
     if found_type in _WHOLE:
         return f"CAST({at} AS {'DOUBLE' if column.type == 'double' else 'BIGINT'})", True
     if found_type in ("FLOAT", "DOUBLE") or found_type.startswith("DECIMAL"):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from components.adapters.feature_store import FeatureDoor
 from components.day import Day, Frozen, once
 from components.errors import Failed
-from components.sql import parquet, quote
 from components.materialize_features.history import ELEMENT_FEATURES, build_history
 from components.materialize_features.training import (
     choose_split,
@@ -18,6 +17,7 @@ from components.materialize_features.training import (
     write_elements,
     write_training_set,
 )
+from components.sql import parquet, quote
 from components.window import Window, catalog_file, fit_bags, fit_days, read_window
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def _load_elements(database: "duckdb.DuckDBPyConnection", day: Day, window: Wind
     """Table `elements`: one row a known element, newest content, `current` if still a candidate."""
     known = catalog_file(day, window, "known")
     latest = catalog_file(day, window, "elements")
-    assert known is not None and latest is not None
+    assert known is not None
+    assert latest is not None
     database.execute(
         f"""
         CREATE TABLE elements AS
@@ -164,5 +165,7 @@ def _same(offline: tuple[Any, ...], online: dict[str, Any]) -> bool:
 
 
 def _null_share(database: "duckdb.DuckDBPyConnection") -> float:
-    row = database.execute("SELECT coalesce(avg((weight_28 IS NULL)::INT), 1) FROM history").fetchone()
+    row = database.execute(
+        "SELECT coalesce(avg((weight_28 IS NULL)::INT), 1) FROM history"
+    ).fetchone()
     return round(float(row[0]), 6) if row else 1.0

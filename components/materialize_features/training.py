@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.sql import quote
 from components.materialize_features.history import ELEMENT_FEATURES, element_key
+from components.sql import quote
 
 if TYPE_CHECKING:
     import duckdb

@@ -65,7 +65,9 @@ def publish_champion(day: Day, settings: Settings) -> Result:
         tables["policy"] = [publish(day, settings, champion.bundle, champion.number)]
     number = champion.number if champion is not None else None
     manifest = _list(day, tables, {"version": number})
-    rows = {name: manifest["tables"][name][0]["rows"] for name in POLICIES & set(manifest["tables"])}
+    rows = {
+        name: manifest["tables"][name][0]["rows"] for name in POLICIES & set(manifest["tables"])
+    }
     return Result(champion=number, rows=rows, manifest=manifest_path(day.ds))
 
 
@@ -100,8 +102,7 @@ def policy_table(day: Day, bundle: Bundle, settings: Settings, version: int) -> 
     cells = _cells(day, bundle, settings.cells)
     asked = list(itertools.product(products, range(len(cells["rows"]))))
     context = {
-        name: np.array([cells["rows"][cell][name] for _, cell in asked])
-        for name in bundle.context
+        name: np.array([cells["rows"][cell][name] for _, cell in asked]) for name in bundle.context
     }
     found = policy.top([product for product, _ in asked], context, settings.top)
     return _table(asked, cells["shown"], found, version)
@@ -134,7 +135,9 @@ def _cells(day: Day, bundle: Bundle, names: tuple[str, ...]) -> dict[str, list[d
     usual = {name: _usual(fields[name], kind) for name, kind in bundle.context.items()}
     if not names:
         return {"rows": [usual], "shown": [{}]}
-    counted = pa.table({n: fields[n] for n in names}).group_by(list(names)).aggregate([([], "count_all")])
+    counted = (
+        pa.table({n: fields[n] for n in names}).group_by(list(names)).aggregate([([], "count_all")])
+    )
     order = [("count_all", "descending"), *((name, "ascending") for name in names)]
     shown = counted.sort_by(order).slice(0, CELLS_A_PRODUCT).select(list(names)).to_pylist()
     rows = [{**usual, **{k: v for k, v in cell.items() if v is not None}} for cell in shown]

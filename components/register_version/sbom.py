@@ -1,5 +1,6 @@
 """What software made a version, as CycloneDX 1.6 JSON from the running environment."""
 
+import uuid
 from importlib import metadata
 
 
@@ -10,26 +11,22 @@ def sbom(commit: str) -> str:
     from cyclonedx.output.json import JsonV1Dot6
     from packageurl import PackageURL
 
-    bom = Bom()
-    bom.metadata.component = Component(name="genco", version=commit, type=ComponentType.APPLICATION)
-    bom.metadata.timestamp = None  # type: ignore[assignment]
     installed = {d.metadata["Name"].lower(): d.version for d in metadata.distributions()}
-    for name, version in sorted(installed.items()):
-        url = PackageURL("pypi", name=name, version=version)
-        bom.components.add(
-            Component(
-                name=name,
-                version=version,
-                purl=url,
-                bom_ref=f"{name}=={version}",
-                type=ComponentType.LIBRARY,
-            )
+    made = Component(name="genco", version=commit, type=ComponentType.APPLICATION, bom_ref="genco")
+    parts = [
+        Component(
+            name=name,
+            version=version,
+            purl=PackageURL("pypi", name=name, version=version),
+            bom_ref=f"{name}=={version}",
+            type=ComponentType.LIBRARY,
         )
-    bom.serial_number = _serial(installed)
+        for name, version in sorted(installed.items())
+        if name != "genco"
+    ]
+    bom = Bom(components=parts)
+    bom.metadata.component = made
+    bom.register_dependency(made, parts)
+    bom.metadata.timestamp = None  # type: ignore[assignment]  (same software, same bytes)
+    bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, repr(sorted(installed.items())))
     return JsonV1Dot6(bom).output_as_string(indent=1)
-
-
-def _serial(installed: dict[str, str]):  # noqa: ANN202
-    import uuid
-
-    return uuid.uuid5(uuid.NAMESPACE_URL, repr(sorted(installed.items())))

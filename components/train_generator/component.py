@@ -8,9 +8,9 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def train_generator(day: str, plan: str) -> str:
     """What the stage found, as JSON."""
-    from components.train_generator.stage import Settings, run
     from components.day import Day
     from components.plan import settings_of
+    from components.train_generator.stage import Settings, run
 
     result = run(Day.model_validate_json(day), settings_of(plan, "train_generator", Settings))
     return result.model_dump_json()

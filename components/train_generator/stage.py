@@ -19,6 +19,7 @@ from components.window import catalog_file, read_window
 from model.bags import Bags
 from model.bundle import save_draft
 from model.combinations import Rules
+from model.determinism import deterministic
 from model.generator.fit import GeneratorConfig, fit_generator
 
 NAME = "train_generator"
@@ -63,18 +64,19 @@ def _work(day: Day, settings: Settings) -> Result:
     rules = _rules(day, settings, rows)
     device = choose_device(settings.device)
     try:
-        generator, metrics = fit_generator(
-            rows.train,
-            rows.elements,
-            rules,
-            reward,
-            settings.context,
-            GeneratorConfig(**settings.options),  # type: ignore[arg-type]
-            seed=settings.seed,
-            device=device,
-            checkpoint=Path(day.work) / "checkpoints" / day.attempt,
-            progress=watched("generator"),
-        )
+        with deterministic(device):
+            generator, metrics = fit_generator(
+                rows.train,
+                rows.elements,
+                rules,
+                reward,
+                settings.context,
+                GeneratorConfig(**settings.options),  # type: ignore[arg-type]
+                seed=settings.seed,
+                device=device,
+                checkpoint=Path(day.work) / "checkpoints" / day.attempt,
+                progress=watched("generator"),
+            )
     except ValueError as error:
         raise Refused(f"the generator cannot be trained: {error}") from error
     with tempfile.TemporaryDirectory(dir=day.work, prefix="draft-") as folder:

@@ -96,7 +96,9 @@ def fit(
 
 def tuning_rows(bags: Bags, by_product: bool) -> np.ndarray:
     """True for about a tenth of the clusters (or products), chosen by the digest of their name."""
-    names, codes = np.unique(bags.product_id if by_product else bags.cluster_id, return_inverse=True)
+    names, codes = np.unique(
+        bags.product_id if by_product else bags.cluster_id, return_inverse=True
+    )
     chosen = np.array([zlib.crc32(str(name).encode()) % 10 < TUNING_TENTHS for name in names])
     marked = chosen[codes]
     if marked.all() or not marked.any():

@@ -47,9 +47,10 @@ def day_facts(
         "GROUP BY ALL ORDER BY ALL"
     )
     first = database.execute(
-        "SELECT source_file, row, reasons[1].message FROM quarantine "
-        f"WHERE {blamed} ORDER BY source_file, row LIMIT 1"
-    ).fetchone()
+        "SELECT r.rule, arg_min({'file': source_file, 'row': row, 'message': r.message}, "
+        "(source_file, row)) FROM (SELECT source_file, row, unnest(reasons) AS r "
+        f"FROM quarantine WHERE {blamed}) GROUP BY ALL"
+    ).fetchall()
     fit = database.execute("SELECT count(*) FROM bags").fetchone()
     refused = database.execute(f"SELECT count(*) FROM quarantine WHERE {blamed}").fetchone()
     return DayFacts(
@@ -60,7 +61,8 @@ def day_facts(
         refused=dict(database.execute(count.format(blamed)).fetchall()),
         set_aside=dict(database.execute(count.format(f"NOT ({blamed})")).fetchall()),
         unreadable=tuple(entry["unreadable"] for entry in accounts if "unreadable" in entry),
-        example=dict(zip(("file", "row", "message"), first, strict=True)) if first else None,
+        duplicate=sum(entry["duplicate"] for entry in accounts),
+        examples=dict(first),
     )
 
 

@@ -9,10 +9,17 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.day import Day, Frozen, attempt_path, manifest_path, to_json
+from components.day import Day, Frozen, attempt_path, judged_path, manifest_path, to_json
 from components.ingest_logs.stage import NAME as INGEST
+from components.manifests import (
+    BLOCKED,
+    FIT,
+    change_manifest,
+    read_judged,
+    read_manifest,
+    table_entry,
+)
 from components.sql import parquet, quote
-from components.manifests import BLOCKED, FIT, change_manifest, read_manifest, table_entry
 from components.validate_logs.accounting import account, day_facts, losses
 from components.validate_logs.page import data_view
 from components.window import Window, read_window
@@ -52,6 +59,7 @@ def run(day: Day, settings: Settings) -> Result:
     window = read_window(day)
     rules = bag_rules(settings.user_limit)
     waiting = [dt for dt, attempt in window.made.items() if not _settled(day, dt, attempt)]
+    _publish_settled(day, {dt: a for dt, a in window.made.items() if dt not in waiting})
     checks = _expectations(day, window, rules, waiting, settings)
     for dt in waiting:
         if dt != day.ds:
@@ -61,8 +69,21 @@ def run(day: Day, settings: Settings) -> Result:
     return _result(day, window)
 
 
+def _own_manifest(dt: str, attempt: str) -> str:
+    return f"{attempt_path(dt, attempt)}/{NAME}/manifest.json"
+
+
 def _settled(day: Day, dt: str, attempt: str) -> bool:
-    return day.storage().exists(f"{attempt_path(dt, attempt)}/{NAME}/manifest.json")
+    return day.storage().exists(_own_manifest(dt, attempt))
+
+
+def _publish_settled(day: Day, settled: dict[str, str]) -> None:
+    """Days judged before are what is published, also where another attempt came in between."""
+    storage = day.storage()
+    for dt, attempt in settled.items():
+        judged = read_judged(storage, dt)
+        if judged is None or judged["attempt"] != attempt:
+            _publish(day, dt, json.loads(storage.read(_own_manifest(dt, attempt))))
 
 
 def _expectations(
@@ -90,8 +111,7 @@ def _check(suite: BagSuite, files: list[Path], group: list[str]) -> list[Check]:
     database = duckdb.connect()
     columns = {rule.column for rule in suite.rules} | {r.other for r in suite.rules if r.other}
     available = {
-        row[0]
-        for row in database.execute(f"DESCRIBE SELECT * FROM {parquet(files)}").fetchall()
+        row[0] for row in database.execute(f"DESCRIBE SELECT * FROM {parquet(files)}").fetchall()
     }
     check_rules(suite.rules, available)
     chosen = ", ".join(f'"{column}"' for column in sorted(columns))
@@ -148,12 +168,13 @@ def _judge(
             "pages": {},
         }
         if dt == day.ds:
-            view = data_view(database, day, window, facts, manifest, checks, losses(database))
+            lost, limit = losses(database), settings.quarantined_share
+            view = data_view(database, day, window, facts, manifest, checks, lost, limit=limit)
             storage.write(f"{place}/data.html", render_data(view).encode())
             manifest["pages"] = {"data": f"{place}/data.html"}
         database.close()
     _publish(day, dt, manifest)
-    storage.write(f"{place}/manifest.json", to_json(manifest))
+    storage.write(_own_manifest(dt, attempt), to_json(manifest))
 
 
 def _split(
@@ -203,7 +224,10 @@ def _publish_table(
 
 
 def _publish(day: Day, dt: str, manifest: dict[str, Any]) -> None:
-    """One conditional write; a blocked day leaves a fit one that is published as it is."""
+    """One conditional write; a blocked day leaves a fit one that is published as it is.
+
+    The attempt that was judged last is kept beside it, for whoever asks what was wrong.
+    """
 
     def change(was: dict[str, Any] | None) -> dict[str, Any]:
         if was is None:
@@ -215,11 +239,12 @@ def _publish(day: Day, dt: str, manifest: dict[str, Any]) -> None:
         return {**manifest, **later, "tables": {**manifest["tables"], **tables}}
 
     change_manifest(day.storage(), dt, change)
+    day.storage().write(judged_path(dt), to_json(manifest))
 
 
 def _result(day: Day, window: Window) -> Result:
     attempt = window.made[day.ds]
-    place = f"{attempt_path(day.ds, attempt)}/{NAME}/manifest.json"
+    place = _own_manifest(day.ds, attempt)
     storage = day.storage()
     manifest = json.loads(storage.read(place))
     published = read_manifest(storage, day.ds)

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from examples.storefront.writing import dumps, row_lines, shift, write_lines, write_table
+from examples.storefront.writing import dumps, row_lines, write_lines, write_table
 
 PER_KIND = 6
 BOT_DISPLAYS = 400
 
 
 def write_dirt(
-    root: Path, ds: str, last: str, clean: pa.Table, clicks: pa.Table, rng: np.random.Generator
+    root: Path, ds: str, clean: pa.Table, clicks: pa.Table, rng: np.random.Generator
 ) -> dict[str, int]:
     """Writes bent copies of the day's rows; returns how many of each kind."""
     need = PER_KIND * 9
@@ -35,7 +35,11 @@ def write_dirt(
     bots = _bots(rows[0], ds)
     planted["bot"] = len(bots)
     write_lines(root, "impressions", ds, bent + bots, "part-9-edge")
-    planted |= _bent_clicks(root, ds, last, clean, clicks)
+    again = clean.slice(0, max(len(clean) // 50, 1))
+    for name in ("part-7-sent", "part-8-sent-again"):
+        write_table(root, "impressions", ds, again, name)
+    planted["repeated file"] = 2 * len(again)
+    planted |= _bent_clicks(root, ds, clean, clicks)
     return planted
 
 
@@ -80,10 +84,14 @@ def _bots(row: dict[str, Any], ds: str) -> list[str]:
     ]
 
 
-def _bent_clicks(
-    root: Path, ds: str, last: str, clean: pa.Table, clicks: pa.Table
-) -> dict[str, int]:
-    """Clicks without impressions, before them, repeated; a repeated file; clicks that come late."""
+def split_late(clicks: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The day's clicks but for the last few, and these, which are delivered a day late."""
+    cut = max(len(clicks) - PER_KIND, 0)
+    return clicks.slice(0, cut), clicks.slice(cut)
+
+
+def _bent_clicks(root: Path, ds: str, clean: pa.Table, clicks: pa.Table) -> dict[str, int]:
+    """Clicks without impressions, before them, repeated; a repeated file."""
     orphans = [
         dumps({"impression_id": f"nobody-{ds}-{n}", "clicked_at": f"{ds}T12:00:00Z"})
         for n in range(PER_KIND)
@@ -98,14 +106,9 @@ def _bent_clicks(
     ]
     write_lines(root, "clicks", ds, orphans + early + repeated, "part-9-edge")
     write_table(root, "clicks", ds, clicks, "part-8-again")
-    late = 0
-    if ds < last and len(clicks) > PER_KIND:
-        late = PER_KIND
-        write_table(root, "clicks", shift(ds, 1), clicks.slice(len(clicks) - late), f"part-7-late-{ds}")
     return {
         "click without impression": len(orphans),
         "click before impression": len(early),
         "repeated click": len(repeated),
         "repeated click file": len(clicks),
-        "late click": late,
     }

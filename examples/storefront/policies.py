@@ -52,7 +52,7 @@ def uniform_policy(rules: ShopRules) -> TablePolicy:
 def logging_policy(truth: Truth, rules: ShopRules, seed: int) -> TablePolicy:
     """Slot by slot by a noisy guess of what is popular, mixed with uniform choice."""
     rng = np.random.default_rng([seed, 3])
-    guess = 0.5 * truth.element + 0.35 * rng.normal(size=truth.element.shape)
+    guess = truth.element + 0.5 * rng.normal(size=truth.element.shape)
     probability = []
     for p, legal in enumerate(rules.legal):
         score = guess[p, np.arange(len(SLOTS))[None], legal].sum(1)

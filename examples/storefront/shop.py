@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from examples.storefront.dirt import write_dirt
+from examples.storefront.dirt import PER_KIND, split_late, write_dirt
 from examples.storefront.events import make_contexts, make_displays
 from examples.storefront.policies import Shows, TablePolicy, logging_policy, uniform_policy
 from examples.storefront.rules import ShopRules, make_rules
@@ -79,6 +79,9 @@ class Shop:
         table = impressions_table(self.truth, ds, shown, shows.name)
         write_parts(logs, "impressions", ds, table)
         clicks, conversions = event_tables(ds, shown)
+        if dirt and ds < last:
+            clicks[ds], late = split_late(clicks[ds])
+            self.pending.setdefault(shift(ds, 1), []).append(("clicks", f"part-late-{ds}", late))
         for kind, by_day in (("clicks", clicks), ("conversions", conversions)):
             for day, rows in by_day.items():
                 self.pending.setdefault(day, []).append((kind, f"part-from-{ds}", rows))
@@ -88,7 +91,8 @@ class Shop:
         write_catalog(root / "catalog", ds, self.truth, self.rules)
         planted: dict[str, int] = {}
         if dirt:
-            planted = write_dirt(logs, ds, last, table, clicks[ds], rng)
+            planted = write_dirt(logs, ds, table, clicks[ds], rng)
+            planted["late click"] = PER_KIND if ds < last else 0
         return {
             "impressions": impressions,
             "clicks": len(shown.clicked),
@@ -104,19 +108,28 @@ class Shop:
         odds = self.truth.log_odds(product, one_hot(dict(context)), hour, choice)
         return 1 / (1 + np.exp(-odds))
 
-    def true_click(self, product_id: str, context: Mapping[str, object], creative: Mapping[str, str]) -> float:
+    def true_click(
+        self, product_id: str, context: Mapping[str, object], creative: Mapping[str, str]
+    ) -> float:
         """True click probability of one combination, given by names."""
         p = self.truth.products.index(product_id)
         choice = self.choices([product_id], [creative])
         columns = {name: np.array([value], object) for name, value in context.items()}
         return float(self.true_reward(np.array([p]), columns, choice)[0])
 
-    def choices(self, products: Sequence[str], creatives: Sequence[Mapping[str, str]]) -> np.ndarray:
+    def choices(
+        self, products: Sequence[str], creatives: Sequence[Mapping[str, str]]
+    ) -> np.ndarray:
         """(n, S) candidate indices of combinations given by names, -1 where a slot is absent."""
         rows = []
         for product, creative in zip(products, creatives, strict=True):
             ids = self.truth.ids[self.truth.products.index(product)]
-            rows.append([ids[s].index(creative[slot]) if slot in creative else -1 for s, slot in enumerate(SLOTS)])
+            rows.append(
+                [
+                    ids[s].index(creative[slot]) if slot in creative else -1
+                    for s, slot in enumerate(SLOTS)
+                ]
+            )
         return np.array(rows, np.int64)
 
     def contexts(self, size: int, seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -142,5 +155,7 @@ class Shop:
 
     def _rewards(self, product: int, context: Mapping[str, np.ndarray], row: int) -> np.ndarray:
         legal = self.rules.legal[product]
-        same = {name: np.repeat(values[row : row + 1], len(legal)) for name, values in context.items()}
+        same = {
+            name: np.repeat(values[row : row + 1], len(legal)) for name, values in context.items()
+        }
         return self.true_reward(np.full(len(legal), product), same, legal)

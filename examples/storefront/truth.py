@@ -22,13 +22,49 @@ EMBEDDING = 16
 MOST = 12
 FEWEST = 3
 FACTORS = 3
-SPREAD = {"product": 0.45, "context": 0.2, "own": 0.07, "word": 0.11, "pair": 0.08, "crossed": 0.05}
+SPREAD = {
+    "product": 0.45,
+    "context": 0.2,
+    "own": 0.05,
+    "word": 0.085,
+    "pair": 0.045,
+    "crossed": 0.03,
+}
 
-_TITLE_WORDS = (
-    "soft warm light bold classic modern daily premium eco travel slim large original handmade "
-    "quiet fast smart clean fresh durable"
-).split()
-_NOUNS = "jacket lamp kettle backpack blanket chair speaker bottle watch shoes".split()
+_TITLE_WORDS = [
+    "soft",
+    "warm",
+    "light",
+    "bold",
+    "classic",
+    "modern",
+    "daily",
+    "premium",
+    "eco",
+    "travel",
+    "slim",
+    "large",
+    "original",
+    "handmade",
+    "quiet",
+    "fast",
+    "smart",
+    "clean",
+    "fresh",
+    "durable",
+]
+_NOUNS = [
+    "jacket",
+    "lamp",
+    "kettle",
+    "backpack",
+    "blanket",
+    "chair",
+    "speaker",
+    "bottle",
+    "watch",
+    "shoes",
+]
 _PROMISES = (
     "free returns", "ships in 24 h", "best seller", "five year warranty", "rated 4.8 of 5",
     "made to order", "only a few left", "new this week", "tested by experts", "climate neutral",
@@ -137,9 +173,11 @@ def _content(
             names, said = _candidates(rng, slot, f"p{p:03d}", noun, size)
             if slot == "image":
                 embedding[p, s, :size] = rng.normal(size=(size, EMBEDDING))
-                effect[p, s, :size] = 0.15 * embedding[p, s, :size] @ direction
+                effect[p, s, :size] = 0.11 * embedding[p, s, :size] @ direction
             else:
-                effect[p, s, :size] = [sum(words.get(w, 0.0) for w in _units(t, slot)) for t in said]
+                effect[p, s, :size] = [
+                    sum(words.get(w, 0.0) for w in _units(t, slot)) for t in said
+                ]
             own_ids.append(names)
             own_texts.append(said)
         ids.append(tuple(own_ids))

@@ -1,6 +1,7 @@
 """Displays -> the logs of an ad server, and the catalog, exactly as CONTRACT 1 and 2 say."""
 
 import gzip
+import itertools
 import json
 from collections import defaultdict
 from datetime import date, timedelta
@@ -16,6 +17,7 @@ from examples.storefront.rules import ShopRules
 from examples.storefront.truth import SLOTS, Truth
 
 PARTS = 2
+CREATED = np.datetime64("2026-06-01", "ms")  # every candidate is older than any simulated day
 
 
 def shift(ds: str, days: int) -> str:
@@ -29,7 +31,13 @@ def midnight(ds: str) -> np.datetime64:
 def impressions_table(truth: Truth, ds: str, shown: Displays, policy: str) -> pa.Table:
     """The day's displays as columns of the impressions log."""
     rows = len(shown.millis)
-    names = [np.array([truth.ids[p][s][k] for p, k in zip(shown.product, shown.choice[:, s], strict=True)], object) for s in range(len(SLOTS))]
+    names = [
+        np.array(
+            [truth.ids[p][s][k] for p, k in zip(shown.product, shown.choice[:, s], strict=True)],
+            object,
+        )
+        for s in range(len(SLOTS))
+    ]
     context = {
         name: pa.array(values.astype(np.int64) if name == "hour" else values)
         for name, values in shown.context.items()
@@ -58,9 +66,7 @@ def impression_ids(ds: str, rows: np.ndarray) -> np.ndarray:
     return np.char.add(f"{ds.replace('-', '')}-", np.char.zfill(rows.astype(str), 8))
 
 
-def event_tables(
-    ds: str, shown: Displays
-) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
+def event_tables(ds: str, shown: Displays) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
     """Clicks and conversions by the day that they happened on."""
     clicked = shown.millis[shown.clicked] + np.minimum(shown.click_lag, 3_599_000)
     clicks = {
@@ -79,7 +85,9 @@ def event_tables(
 def _by_day(ds: str, columns: dict[str, np.ndarray], millis: np.ndarray) -> dict[str, pa.Table]:
     day = millis // MILLIS_A_DAY
     return {
-        shift(ds, int(number)): pa.table({n: pa.array(c[day == number]) for n, c in columns.items()})
+        shift(ds, int(number)): pa.table(
+            {n: pa.array(c[day == number]) for n, c in columns.items()}
+        )
         for number in np.unique(day)
     }
 
@@ -93,7 +101,7 @@ def write_table(root: Path, kind: str, ds: str, table: pa.Table, name: str) -> N
 def write_parts(root: Path, kind: str, ds: str, table: pa.Table, parts: int = PARTS) -> None:
     """A table as several files of a partition."""
     edges = np.linspace(0, len(table), parts + 1).astype(int)
-    for part, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+    for part, (start, end) in enumerate(itertools.pairwise(edges)):
         write_table(root, kind, ds, table.slice(start, end - start), f"part-{part}")
 
 
@@ -108,7 +116,6 @@ def write_lines(root: Path, kind: str, ds: str, lines: list[str], name: str) -> 
 def write_catalog(root: Path, ds: str, truth: Truth, rules: ShopRules) -> None:
     """The snapshot of a day: elements, allow-lists, forbidden pairs."""
     rows: dict[str, list[Any]] = defaultdict(list)
-    created = midnight(shift(ds, -90))
     for p, product in enumerate(truth.products):
         for s, slot in enumerate(SLOTS):
             for k, element in enumerate(truth.ids[p][s]):
@@ -118,7 +125,7 @@ def write_catalog(root: Path, ds: str, truth: Truth, rules: ShopRules) -> None:
                 rows["element_id"].append(element)
                 rows["text"].append(truth.texts[p][s][k] or None)
                 rows["embedding"].append(None if np.isnan(vector).any() else vector.tolist())
-                rows["created_at"].append(created)
+                rows["created_at"].append(CREATED)
     types = {"embedding": pa.list_(pa.float32()), "text": pa.string()}
     elements = {name: pa.array(column, types.get(name)) for name, column in rows.items()}
     write_table(root, "elements", ds, pa.table(elements), "part-0")
@@ -129,7 +136,10 @@ def write_catalog(root: Path, ds: str, truth: Truth, rules: ShopRules) -> None:
     listed = [
         {
             "product_id": truth.products[p],
-            "creative": [(slot, truth.ids[p][s][k]) for s, (slot, k) in enumerate(zip(SLOTS, choice, strict=True))],
+            "creative": [
+                (slot, truth.ids[p][s][k])
+                for s, (slot, k) in enumerate(zip(SLOTS, choice, strict=True))
+            ],
         }
         for p, choices in rules.listed.items()
         for choice in choices

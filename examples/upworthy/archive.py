@@ -47,7 +47,7 @@ def _left_out(arms: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     return kept, {"tests of the faulty months": len(faulty), "tests split unevenly": len(uneven)}
 
 
-def split_p_value(impressions) -> float:  # noqa: ANN001 (any array of counts)
+def split_p_value(impressions) -> float:
     """p-value of "all arms had the same chance", by a chi-squared test.
 
     The chi-squared tail is Wilson and Hilferty's (1931) normal approximation.

@@ -19,11 +19,11 @@ class GeneratorConfig:
     id_dropout: float = 0.2  # share of the products that a step sees as if they were new
     bins: int = 8  # quantile bins of a numeric context feature
 
-    clone_steps: int = 100
+    clone_steps: int = 60
     clone_batch: int = 512  # logged combinations a step
     clip: float = 10.0  # largest weight of a logged combination against uniform logging
 
-    steps: int = 150
+    steps: int = 220
     batch: int = 128  # (product, context) pairs a step
     group: int = 16  # combinations sampled for each of them
     pool: int = 4096  # (product, context) pairs drawn from the bags

@@ -34,7 +34,8 @@ class Scorer(Protocol):
 class Pointer:
     """The network's scores for B requests, `groups` prefixes each.
 
-    `product` (B,) index into encoded, `context` (B, C), `hint` (B, S, K + 1) see `hints`.
+    `product` (B,) index into encoded, `context` (B, C), `hint` (B, S, K + 1) see `hints`. With
+    `row` (n,) the scores are those of n rows, each of one of the requests.
     """
 
     def __init__(
@@ -45,9 +46,12 @@ class Pointer:
         context: Tensor,
         hint: Tensor,
         groups: int,
+        row: Tensor | None = None,
     ):
-        self.network, self.encoded, self.product, self.hint = network, encoded, product, hint
         start = network.begin(encoded, product, context)
+        if row is not None:
+            start, product, hint = start[row], product[row], hint[row]
+        self.network, self.encoded, self.product, self.hint = network, encoded, product, hint
         self.query = start[:, None].expand(-1, groups, -1)
 
     def scores(self, slot: int, node: Tensor) -> Tensor:

@@ -106,7 +106,8 @@ class Encoding:
         widths = [0 if e is None else int(e.shape[1]) for e in elements.embedding]
         found = (elements.slots, widths, elements.history.shape[1])
         expected = (self.slots, self.widths, self.history)
-        if any(w not in (0, known) for w, known in zip(widths, self.widths, strict=False)) or (
+        lengths = zip(widths, self.widths, strict=False)
+        if any(known and w not in (0, known) for w, known in lengths) or (
             found[0] != expected[0] or found[2] != expected[2]
         ):
             raise ValueError(

@@ -58,46 +58,47 @@ class Ranking:
     reward: np.ndarray  # (k,) float64
 
 
-def probability(batch: Batch, request: Tensor, combinations: Tensor, mixture: Mixture) -> Tensor:
-    """(n, G) float64 probability of (n, G, S) combinations, each of one of the requests."""
-    requests, at = batch.requests, request.numpy()
-    log_prob = requests.proposer.log_prob(requests.asked.take(at), combinations)
-    product = torch.from_numpy(requests.product[at])
+def probability(batch: Batch, row: Tensor, combinations: Tensor, mixture: Mixture) -> Tensor:
+    """(n, G) float64 probability of (n, G, S) combinations, `row` (n,) being their requests."""
+    requests = batch.requests
+    log_prob = requests.proposer.log_prob(requests.asked, row, combinations)
+    product = torch.from_numpy(requests.asked.product)[row]
     even = torch.exp(-requests.proposer.lattice.log_count[product])[:, None]
     return (
-        (1 - mixture.explore - mixture.uniform) * batch.kept.share_of(request, combinations)
+        (1 - mixture.explore - mixture.uniform) * batch.kept.share_of(row, combinations)
         + mixture.explore * log_prob.exp()
         + mixture.uniform * even * torch.isfinite(log_prob)
     )
 
 
 def drawn(
-    batch: Batch, request: Tensor, draws: int, mixture: Mixture, rng: np.random.Generator
+    batch: Batch, row: Tensor, draws: int, mixture: Mixture, rng: np.random.Generator
 ) -> Tensor:
     """(n, draws, S) combinations: first which part of the mixture, then one of that part."""
-    requests, at = batch.requests, request.numpy()
-    asked = requests.asked.take(at)
-    part = torch.from_numpy(rng.random((len(at), draws)))[..., None]
-    shown = _by_share(batch.kept, request, torch.from_numpy(rng.random((len(at), draws))))
+    requests, shape = batch.requests, (len(row), draws)
+    part = torch.from_numpy(rng.random(shape))[..., None]
+    shown = _by_share(batch.kept, row, torch.from_numpy(rng.random(shape)))
     learned, even = requests.proposer, Proposer(requests.proposer.lattice)
     for proposer, below, above in (
         (learned, 0.0, mixture.explore),
         (even, mixture.explore, mixture.explore + mixture.uniform),
     ):
         here = (part >= below) & (part < above)
-        if here.any():
-            shown = torch.where(here, proposer.sample(asked, draws, rng), shown)
+        lines = here.any(1)[:, 0].nonzero()[:, 0]
+        if len(lines):
+            other = proposer.sample(requests.asked, row[lines], draws, rng)
+            shown[lines] = torch.where(here[lines], other, shown[lines])
     return shown
 
 
-def _by_share(kept: CandidateSet, request: Tensor, aim: Tensor) -> Tensor:
+def _by_share(kept: CandidateSet, row: Tensor, aim: Tensor) -> Tensor:
     """(n, draws, S) drawn from each request's candidate set by its softmax."""
-    reach = kept.share.cumsum(1)[request]
-    last = (kept.share > 0).long().cumsum(1).argmax(1)[request]
+    reach = kept.share.cumsum(1)[row]
+    last = (kept.share > 0).long().cumsum(1).argmax(1)[row]
     past = (reach[:, None] <= aim[:, :, None] * reach[:, None, -1:]).sum(2)
     pick = torch.minimum(past, last[:, None])
     wide = pick[:, :, None].expand(-1, -1, kept.combinations.shape[2])
-    return kept.combinations[request].gather(1, wide)
+    return kept.combinations[row].gather(1, wide)
 
 
 def top(batch: Batch, k: int, mixture: Mixture) -> list[Ranking]:
@@ -142,7 +143,7 @@ def _likely(batch: Batch, width: int, mixture: Mixture) -> tuple[Tensor, Tensor,
 
 def _searched(batch: Batch, at: int, k: int, mixture: Mixture) -> Ranking:
     """The first k of one request from its whole list, or from a wide beam where that is long."""
-    requests, request = batch.requests, torch.tensor([at])
+    requests, row = batch.requests, torch.tensor([at])
     space = requests.proposer.lattice.spaces[requests.product[at]]
     if space.count() <= LISTED:
         held = torch.from_numpy(space.enumerate(LISTED).astype(np.int64))[None]
@@ -151,8 +152,8 @@ def _searched(batch: Batch, at: int, k: int, mixture: Mixture) -> Ranking:
         beam = requests.proposer.beam(one, max(k, WIDEST))
         both = torch.cat([batch.kept.combinations[at], beam.combinations[0]])
         held = torch.unique(both, dim=0)[None]
-    chance = probability(batch, request, held, mixture)[0]
-    reward = score(requests.pieces.take(request), held)[0]
+    chance = probability(batch, row, held, mixture)[0]
+    reward = score(requests.pieces.take(row), held)[0]
     return _ranking(held[0], chance, reward, k)
 
 

@@ -5,7 +5,7 @@ in a batch (to about 1e-12).
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from model.reward.pieces import Pieces
 
 HALF = 0.5
+NUMBERS = 4_000_000  # numbers looked up at once: rows x options x width
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,28 +167,48 @@ class Proposer:
             return Asked(product, context, torch.zeros(len(product), 0))
         return Asked(product, context, hints(pieces, present, self._learned.caution))
 
-    def _scorer(self, asked: Asked, groups: int) -> decode.Scorer:
+    def _scorer(self, asked: Asked, groups: int, row: Tensor | None = None) -> decode.Scorer:
         known = self._learned
         if known is None:
             return decode.Even(self.lattice)
         product = torch.from_numpy(asked.product)
-        rows = known.encoding.context_rows(asked.context, len(product)).double()
-        return decode.Pointer(known.network, known.encoded, product, rows, asked.hint, groups)
+        context = known.encoding.context_rows(asked.context, len(product)).double()
+        return decode.Pointer(
+            known.network, known.encoded, product, context, asked.hint, groups, row
+        )
+
+    def _parts(self, asked: Asked, row: Tensor) -> Iterator[tuple[Asked, Tensor, slice]]:
+        """Runs of rows that fit in memory: (their requests, row by request, the run)."""
+        width = 1 if self._learned is None else self._learned.network.sizes.width
+        rows = max(NUMBERS // (self.lattice.step.shape[1] * width), 1)
+        for start in range(0, len(row), rows):
+            used, own = torch.unique(row[start : start + rows], return_inverse=True)
+            yield asked.take(used.numpy()), own, slice(start, start + rows)
 
     @torch.no_grad()
-    def log_prob(self, asked: Asked, combinations: Tensor) -> Tensor:
-        """(B, G) float64 exact log-probabilities of (B, G, S) combinations, -inf where illegal."""
-        scorer = self._scorer(asked, combinations.shape[1])
-        return decode.log_prob(scorer, self.lattice, torch.from_numpy(asked.product), combinations)
+    def log_prob(self, asked: Asked, row: Tensor, combinations: Tensor) -> Tensor:
+        """(n, G) float64 exact log-probabilities of (n, G, S) combinations, -inf where illegal.
+
+        `row` (n,) says which of the requests each line belongs to.
+        """
+        found = torch.empty(combinations.shape[:2], dtype=torch.float64)
+        for part, own, here in self._parts(asked, row):
+            scorer = self._scorer(part, combinations.shape[1], own)
+            which = torch.from_numpy(part.product)[own]
+            found[here] = decode.log_prob(scorer, self.lattice, which, combinations[here])
+        return found
 
     @torch.no_grad()
-    def sample(self, asked: Asked, draws: int, rng: np.random.Generator) -> Tensor:
-        """(B, draws, S) combinations, each drawn with its exact probability."""
-        which = torch.from_numpy(asked.product)
-        uniform = torch.from_numpy(rng.random((len(which), draws, self.lattice.slots)))
-        scorer = self._scorer(asked, draws)
-        choice = decode.drawn(uniform)
-        return decode.walk(scorer, self.lattice, which, draws, choice).options - 1
+    def sample(self, asked: Asked, row: Tensor, draws: int, rng: np.random.Generator) -> Tensor:
+        """(n, draws, S) combinations, each drawn with its exact probability; `row` as above."""
+        found = torch.empty(len(row), draws, self.lattice.slots, dtype=torch.int64)
+        for part, own, here in self._parts(asked, row):
+            uniform = torch.from_numpy(rng.random((len(own), draws, self.lattice.slots)))
+            which, choice = torch.from_numpy(part.product)[own], decode.drawn(uniform)
+            scorer = self._scorer(part, draws, own)
+            walk = decode.walk(scorer, self.lattice, which, draws, choice)
+            found[here] = walk.options - 1
+        return found
 
     @torch.no_grad()
     def beam(self, asked: Asked, width: int) -> decode.Beam:

@@ -45,7 +45,8 @@ def measured(
         "generator": generator.over(lesson.elements, spaces),
     }
     asked = policies["generator"].asked(which, raw, pieces)
-    drawn = {name: policy.sample(asked, DRAWS, rng) for name, policy in policies.items()}
+    every = torch.arange(len(rows))
+    drawn = {name: policy.sample(asked, every, DRAWS, rng) for name, policy in policies.items()}
     found = {f"reward_{name}": float(score(pieces, shown).mean()) for name, shown in drawn.items()}
     first = policies["generator"].beam(asked, 1).combinations
     found["reward_beam"] = float(score(pieces, first).mean())

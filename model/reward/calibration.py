@@ -7,6 +7,7 @@ import numpy as np
 PRIOR_SLOPE = 0.2  # standard deviation around 1
 PRIOR_SHIFT = 1.0
 STEPS = 50
+FEWEST = 1e-9  # an update below which Newton's method has arrived
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,27 @@ def fit_calibration(
         curvature = (design * (trials * p * (1 - p))[:, None]).T @ design / dispersion
         step = np.linalg.solve(curvature + np.diag(precision), gradient)
         weights = weights - step
-        if np.abs(step).max() < 1e-10:
+        if np.abs(step).max() < FEWEST:
             break
     slope = float(np.clip(weights[0], 0.2, 3.0))
     return Calibration(slope, float(weights[1] + centre - slope * centre))
+
+
+def level_shift(
+    logits: np.ndarray, events: np.ndarray, trials: np.ndarray, slope: float
+) -> Calibration:
+    """The shift at which, with this slope, as many events are expected as were counted.
+
+    The slope asks for rows that were not learned from; the level does not, and takes them all.
+    """
+    if trials.sum() == 0 or events.sum() == 0:
+        return Calibration(slope)
+    rate = (events.sum() + 0.5) / (trials.sum() + 1)
+    shift = float(np.log(rate / (1 - rate)) - slope * np.average(logits, weights=trials))
+    for _ in range(STEPS):
+        p = 1 / (1 + np.exp(-(slope * logits + shift)))
+        step = (float(trials @ p) - events.sum()) / max(float(trials @ (p * (1 - p))), FEWEST)
+        shift -= float(np.clip(step, -1, 1))
+        if abs(step) < FEWEST:
+            break
+    return Calibration(slope, shift)

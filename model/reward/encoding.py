@@ -86,7 +86,9 @@ class Encoding:
         parts = [np.zeros((rows, 0), np.float32)]
         for name, kind in self.context.items():
             values = context[name]
-            parts.append(self._number(name, values) if kind == "number" else self._category(name, values))
+            parts.append(
+                self._number(name, values) if kind == "number" else self._category(name, values)
+            )
         return np.concatenate(parts, axis=1)
 
     def _category(self, name: str, values: np.ndarray) -> np.ndarray:

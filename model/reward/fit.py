@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from model.bags import Bags
+from model.determinism import deterministic
 from model.elements import Elements
-from model.reward.calibration import Calibration, fit_calibration
+from model.reward.calibration import Calibration, fit_calibration, level_shift
 from model.reward.config import RewardConfig
 from model.reward.encoding import ElementInputs, Encoding, fit_encoding
 from model.reward.loss import binomial_loss, comparison_loss
@@ -88,14 +89,17 @@ def fit_reward(
     network.start(config, torch.Generator().manual_seed(seed))
     network.to(device)
     with torch.no_grad():
-        network.bias[0] = _odds(train.clicks[train.click_mature], train.impressions[train.click_mature])
+        network.bias[0] = _odds(
+            train.clicks[train.click_mature], train.impressions[train.click_mature]
+        )
         network.bias[1] = _odds(train.conversions, train.clicks)
     tuning = _tuning(encoding, valid, elements, shown, config, device)
-    _train(network, inputs, rows, tuning, train, config, seed, progress)
+    with deterministic(device):
+        _train(network, inputs, rows, tuning, train, config, seed, progress)
     network.to("cpu")
     values = _values(train)
     reward = Reward(network, encoding, config, Calibration(), values, _base_rate(train, config))
-    calibration = _calibrated(reward, valid, elements, config)
+    calibration = _calibrated(reward, train, valid, elements, config)
     return Reward(network, encoding, config, calibration, values, reward.base_rate)
 
 
@@ -139,7 +143,9 @@ def _rows(
     place = np.searchsorted(shown, np.maximum(bags.element, shown[0] if len(shown) else 0))
     place = np.where(bags.element >= 0, place, -1)
     batch = encode(encoding, bags, place)
-    moved = Batch(*(getattr(batch, n).to(device) for n in ("element", "product", "context", "history")))
+    moved = Batch(
+        *(getattr(batch, n).to(device) for n in ("element", "product", "context", "history"))
+    )
     clicks = np.minimum(bags.clicks, bags.impressions)
     columns = (
         clicks,
@@ -189,7 +195,8 @@ def _train(
     chance = torch.Generator().manual_seed(seed + 1)
     batches = _batches(train, config, np.random.default_rng(seed + 2))
     events = max(float(rows.clicks.sum()), 1.0)
-    best, kept, worse = math.inf, None, 0
+    best = _Best(config.patience)
+    show = progress or (lambda done, total: None)
     every = max(1, config.steps // CHECKS)
     for step in range(config.steps):
         index = torch.from_numpy(next(batches)).to(rows.clicks.device)
@@ -201,29 +208,41 @@ def _train(
         total.backward()
         optimizer.step()
         schedule.step()
-        if progress is not None:
-            progress(step + 1, config.steps)
+        show(step + 1, config.steps)
         if (step + 1) % every:
             continue
-        if not math.isfinite(float(total.detach())):
-            raise ValueError(
-                f"the reward model's loss is {float(total.detach())} at step {step + 1}; lower "
-                "learning_rate or look for extreme values in embeddings and history"
-            )
-        if tuning is None:
-            continue
-        now = _tuning_loss(network, tuning, config)
-        if now < best - 1e-5:
-            best, worse = now, 0
-            kept = {k: v.detach().clone() for k, v in network.state_dict().items()}
-        else:
-            worse += 1
-            if worse > config.patience:
-                break
-    if kept is not None:
-        network.load_state_dict(kept)
-    if progress is not None:
-        progress(config.steps, config.steps)
+        _check_finite(float(total.detach()), step + 1)
+        if tuning is not None and best.tired(network, _tuning_loss(network, tuning, config)):
+            break
+    if best.weights is not None:
+        network.load_state_dict(best.weights)
+    show(config.steps, config.steps)
+
+
+class _Best:
+    """The weights that the tuning rows liked best so far."""
+
+    def __init__(self, patience: int) -> None:
+        self.weights: dict[str, Tensor] | None = None
+        self._loss = math.inf
+        self._left = self._patience = patience
+
+    def tired(self, network: RewardNetwork, loss: float) -> bool:
+        """Keeps the weights if they are better; True once nothing was for too long."""
+        if loss < self._loss - 1e-5:
+            self._loss, self._left = loss, self._patience
+            self.weights = {k: v.detach().clone() for k, v in network.state_dict().items()}
+            return False
+        self._left -= 1
+        return self._left < 0
+
+
+def _check_finite(loss: float, step: int) -> None:
+    if not math.isfinite(loss):
+        raise ValueError(
+            f"the reward model's loss is {loss} at step {step}; lower learning_rate or look for "
+            "extreme values in embeddings and history"
+        )
 
 
 def _batches(train: Bags, config: RewardConfig, rng: np.random.Generator):
@@ -238,7 +257,11 @@ def _batches(train: Bags, config: RewardConfig, rng: np.random.Generator):
     names, codes = np.unique(train.product_id.astype(str), return_inverse=True)
     whole = rows / len(names) < FEW_ROWS
     while True:
-        order = np.argsort(rng.permutation(len(names))[codes], kind="stable") if whole else rng.permutation(rows)
+        order = (
+            np.argsort(rng.permutation(len(names))[codes], kind="stable")
+            if whole
+            else rng.permutation(rows)
+        )
         for start in range(0, rows - config.batch + 1, config.batch):
             yield order[start : start + config.batch]
 
@@ -256,9 +279,7 @@ def _loss(
     logits = terms.total()
     weight = rows.weight * rows.mature[:, None]
     level = binomial_loss(logits, rows.clicks, rows.displays, weight)
-    within = comparison_loss(
-        logits - terms.product, rows.clicks, rows.displays, weight, rows.group
-    )
+    within = comparison_loss(logits - terms.product, rows.clicks, rows.displays, weight, rows.group)
     loss = (1 - config.comparison) * level + config.comparison * within
     clicked = rows.clicks > 0
     if bool((rows.conversions > 0).any()):
@@ -304,13 +325,18 @@ def _base_rate(train: Bags, config: RewardConfig) -> float:
 
 
 def _calibrated(
-    reward: Reward, valid: Bags, elements: Elements, config: RewardConfig
+    reward: Reward, train: Bags, valid: Bags, elements: Elements, config: RewardConfig
 ) -> Calibration:
-    final = valid.take(np.flatnonzero(valid.click_mature))
-    if not len(final):
-        return Calibration()
-    click = np.clip(reward.predict(final, elements).click, 1e-9, 1 - 1e-9)
-    clicks = np.minimum(final.clicks, final.impressions)
-    return fit_calibration(
-        np.log(click / (1 - click)), clicks, final.impressions, config.dispersion
-    )
+    """Slope from the tuning rows, level from all rows with a final label."""
+    parts = [bags.take(np.flatnonzero(bags.click_mature)) for bags in (valid, train)]
+    logits = [_log_odds(reward, bags, elements) for bags in parts]
+    clicks = [np.minimum(bags.clicks, bags.impressions) for bags in parts]
+    displays = [bags.impressions for bags in parts]
+    slope = fit_calibration(logits[0], clicks[0], displays[0], config.dispersion).slope
+    pooled, counted, shown = (np.concatenate(both) for both in (logits, clicks, displays))
+    return level_shift(pooled, counted, shown, slope)
+
+
+def _log_odds(reward: Reward, bags: Bags, elements: Elements) -> np.ndarray:
+    click = np.clip(reward.predict(bags, elements).click, 1e-9, 1 - 1e-9)
+    return np.log(click / (1 - click))

@@ -53,9 +53,7 @@ class Terms:
 
     def total(self) -> Tensor:
         """(n, M) log-odds."""
-        return (
-            self.base + self.product + self.context + self.element.sum(1) + self.pair.sum(1)
-        )
+        return self.base + self.product + self.context + self.element.sum(1) + self.pair.sum(1)
 
 
 class RewardNetwork(nn.Module):
@@ -106,9 +104,7 @@ class RewardNetwork(nn.Module):
         found = found + known[:, None] * self.own[inputs.own]
         found = found + shared[:, None] * self.shared[inputs.shared]
         m, rows = self.members, len(found)
-        term, pair, context = found.split(
-            [m * HEADS, m * self.rank, m * self.context_rank], dim=1
-        )
+        term, pair, context = found.split([m * HEADS, m * self.rank, m * self.context_rank], dim=1)
         placed = (term + words).reshape(rows, HEADS, m) + self.slot[inputs.slot]
         return Outputs(
             placed.transpose(1, 2),

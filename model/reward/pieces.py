@@ -81,7 +81,5 @@ class Pieces:
 
     def take(self, rows: Tensor) -> "Pieces":
         """These contexts, in their order."""
-        scale = Scale(
-            self.scale.slope, self.scale.shift, self.scale.target, self.scale.worth[rows]
-        )
+        scale = Scale(self.scale.slope, self.scale.shift, self.scale.target, self.scale.worth[rows])
         return Pieces(self.base[rows], self.unary[rows], self.factor[rows], scale)

@@ -93,7 +93,9 @@ class Reward:
             parts = (each.mean(2), each.std(2, unbiased=False), slope * terms.product.mean(1))
             found.append([p.numpy() for p in (*parts, slope * terms.context.mean(1))])
         empty = np.zeros((0, len(self._encoding.slots)))
-        columns = list(zip(*found, strict=True)) if found else [(empty,), (empty,), *[(np.zeros(0),)] * 2]
+        columns = (
+            list(zip(*found, strict=True)) if found else [(empty,), (empty,), *[(np.zeros(0),)] * 2]
+        )
         element, spread, product, context = (
             np.concatenate(column).astype(np.float64) for column in columns
         )
@@ -157,7 +159,9 @@ class Reward:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and JSON from which from_state makes the same model."""
-        tensors = {k: v.detach().clone().contiguous() for k, v in self._network.state_dict().items()}
+        tensors = {
+            k: v.detach().clone().contiguous() for k, v in self._network.state_dict().items()
+        }
         tensors["idf"] = torch.from_numpy(self._encoding.idf.copy())
         described = {
             "config": asdict(self._config),

@@ -1,5 +1,6 @@
 """Text -> hashed n-grams with tf-idf weights, each text of length 1 (words and characters half)."""
 
+import itertools
 import math
 import re
 import zlib
@@ -44,10 +45,12 @@ def hashed_counts(text: str, salt: str, buckets: int) -> tuple[Counter[int], Cou
     """
     lowered = text.lower()
     words = _WORD.findall(lowered)
-    pairs = [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+    pairs = [f"{a} {b}" for a, b in itertools.pairwise(words)]
     padded = [f" {word} " for word in lowered.split()]
     characters = [w[i : i + n] for w in padded for n in CHARACTERS for i in range(len(w) - n + 1)]
-    return _buckets([*words, *pairs], f"w{salt}", buckets), _buckets(characters, f"c{salt}", buckets)
+    return _buckets([*words, *pairs], f"w{salt}", buckets), _buckets(
+        characters, f"c{salt}", buckets
+    )
 
 
 def _buckets(grams: list[str], salt: str, buckets: int) -> Counter[int]:
@@ -55,7 +58,9 @@ def _buckets(grams: list[str], salt: str, buckets: int) -> Counter[int]:
     return Counter(zlib.crc32(gram.encode(), start) % buckets for gram in grams)
 
 
-def document_weights(counts: Sequence[tuple[Counter[int], Counter[int]]], buckets: int) -> np.ndarray:
+def document_weights(
+    counts: Sequence[tuple[Counter[int], Counter[int]]], buckets: int
+) -> np.ndarray:
     """(buckets,) smoothed inverse document frequency; 0 for what fewer than two texts hold.
 
     An n-gram of a single text says nothing that the element's own id does not.
@@ -68,9 +73,7 @@ def document_weights(counts: Sequence[tuple[Counter[int], Counter[int]]], bucket
     return np.where(seen >= FEWEST, weights, 0.0).astype(np.float32)
 
 
-def weighted(
-    counts: Sequence[tuple[Counter[int], Counter[int]]], idf: np.ndarray
-) -> Grams:
+def weighted(counts: Sequence[tuple[Counter[int], Counter[int]]], idf: np.ndarray) -> Grams:
     """The texts as Grams; a text without known n-grams is an empty row."""
     bucket: list[int] = []
     weight: list[float] = []

@@ -1,5 +1,7 @@
 """The generator is a distribution over the legal combinations, exact to the last digits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,8 @@ from tabular_reward import Shop, context_of, elements_of, shop_of
 from untrained import untrained
 
 from model.combinations import Forbidden, Rules, space_of
+from model.generator.decode import drawn
+from model.generator.hints import Caution, hints
 from model.generator.policy import Generator
 from model.generator.search import beam_top, exact_top, score
 
@@ -48,7 +52,7 @@ def test_probabilities_sum_to_one_over_the_legal_combinations(world):
         return
     proposer, asked, _, listed = bound
     for at, rows in enumerate(listed):
-        exact = proposer.log_prob(asked.take(np.array([at])), rows[None])[0]
+        exact = proposer.log_prob(asked, torch.tensor([at]), rows[None])[0]
         assert torch.isfinite(exact).all()
         assert float(exact.exp().sum()) == pytest.approx(1.0, abs=1e-9)
 
@@ -62,7 +66,7 @@ def test_a_combination_has_probability_zero_if_and_only_if_it_is_illegal(world):
     proposer, asked, _, listed = bound
     slots = proposer.lattice.slots
     anything = torch.from_numpy(np.random.default_rng(0).integers(-3, 6, (len(listed), 40, slots)))
-    exact = proposer.log_prob(asked, anything)
+    exact = proposer.log_prob(asked, torch.arange(len(listed)), anything)
     for at, rows in enumerate(listed):
         legal = {tuple(row) for row in rows.tolist()}
         expected = [tuple(row) in legal for row in anything[at].tolist()]
@@ -78,7 +82,7 @@ def test_a_beam_as_wide_as_the_space_is_the_sorted_distribution(world):
     proposer, asked, _, listed = bound
     beam = proposer.beam(asked, max(len(rows) for rows in listed) * 5)
     for at, rows in enumerate(listed):
-        exact = proposer.log_prob(asked.take(np.array([at])), rows[None])[0]
+        exact = proposer.log_prob(asked, torch.tensor([at]), rows[None])[0]
         found = beam.log_prob[at][torch.isfinite(beam.log_prob[at])]
         np.testing.assert_allclose(found, exact.sort(descending=True).values, atol=1e-9)
 
@@ -95,7 +99,7 @@ def test_no_combination_outside_a_beam_beats_its_bound(world):
         held = {tuple(row) for row in beam.combinations[at].tolist()}
         outside = torch.tensor([row for row in rows.tolist() if tuple(row) not in held])
         if len(outside):
-            exact = proposer.log_prob(asked.take(np.array([at])), outside[None])[0]
+            exact = proposer.log_prob(asked, torch.tensor([at]), outside[None])[0]
             assert float(exact.max()) <= float(beam.bound[at]) + 1e-9
 
 
@@ -104,14 +108,22 @@ def test_samples_come_with_the_frequencies_that_their_probabilities_say():
     rules = Rules(forbidden=(Forbidden(None, "s", "s00", "u", "u01"),), optional=frozenset({"t"}))
     proposer, asked, _, listed = bound_to(shop, rules)
     draws = 60_000
-    one = asked.take(np.array([0]))
-    sampled = proposer.sample(one, draws, np.random.default_rng(5))[0]
-    exact = proposer.log_prob(one, listed[0][None])[0].exp().numpy()
+    one = torch.zeros(1, dtype=torch.int64)
+    sampled = proposer.sample(asked, one, draws, np.random.default_rng(5))[0]
+    exact = proposer.log_prob(asked, one, listed[0][None])[0].exp().numpy()
     found, counts = torch.unique(sampled, dim=0, return_counts=True)
     share = {tuple(row): c / draws for row, c in zip(found.tolist(), counts.tolist(), strict=True)}
     assert set(share) <= {tuple(row) for row in listed[0].tolist()}
     seen = np.array([share.get(tuple(row), 0.0) for row in listed[0].tolist()])
     assert (np.abs(seen - exact) <= 5 * np.sqrt(exact * (1 - exact) / draws) + 1e-12).all()
+
+
+def test_a_draw_at_the_edge_of_the_distribution_function_is_still_allowed():
+    allowed = torch.tensor([[[False, True, False, True, False]]])
+    log_prob = torch.where(allowed, np.log(0.5), 0.0)
+    for aim, expected in ((0.0, 1), (0.5, 3), (np.nextafter(1.0, 0.0), 3), (1.0, 3)):
+        uniform = torch.full((1, 1, 1), aim, dtype=torch.float64)
+        assert int(drawn(uniform)(0, log_prob.double(), allowed)) == expected
 
 
 def test_a_million_samples_hold_no_illegal_combination():
@@ -124,15 +136,16 @@ def test_a_million_samples_hold_no_illegal_combination():
     )
     proposer, asked, _, _ = bound_to(shop, rules)
     for _ in range(10):
-        sampled = proposer.sample(asked, 100_000 // REQUESTS + 1, rng)
+        sampled = proposer.sample(asked, torch.arange(REQUESTS), 100_000 // REQUESTS + 1, rng)
         assert proposer.lattice.spaces[0].legal(sampled.flatten(0, 1).numpy()).all()
 
 
 def test_a_request_has_the_same_probabilities_alone_and_in_a_batch():
     shop = shop_of(6, (2, 5), seed=4)
     proposer, asked, _, _ = bound_to(shop, Rules())
-    shown = proposer.sample(asked, 20, np.random.default_rng(0))
-    together = proposer.log_prob(asked, shown)
+    every = torch.arange(len(asked.product))
+    shown = proposer.sample(asked, every, 20, np.random.default_rng(0))
+    together = proposer.log_prob(asked, every, shown)
     for at, name in enumerate(np.repeat([s.product_id for s in proposer.lattice.spaces], 3)):
         own = Shop(shop.elements, shop.truth)
         alone = untrained(own, 0).over(shop.elements, [space_of(name, shop.elements, Rules())])
@@ -140,7 +153,7 @@ def test_a_request_has_the_same_probabilities_alone_and_in_a_batch():
         width = alone.lattice.step.shape[1]
         moved = type(request)(np.zeros(1, np.int64), request.context, request.hint[..., :width])
         np.testing.assert_allclose(
-            alone.log_prob(moved, shown[at : at + 1])[0], together[at], atol=1e-10
+            alone.log_prob(moved, every[:1], shown[at : at + 1])[0], together[at], atol=1e-10
         )
 
 
@@ -152,7 +165,9 @@ def test_a_generator_is_the_same_after_its_state_was_stored():
     first, asked, _, listed = bound_to(shop, Rules(), generator=generator)
     second = bound_to(shop, Rules(), generator=again)[0]
     combinations = torch.stack([rows[:5] for rows in listed])
-    assert torch.equal(first.log_prob(asked, combinations), second.log_prob(asked, combinations))
+    every = torch.arange(len(combinations))
+    expected = first.log_prob(asked, every, combinations)
+    assert torch.equal(expected, second.log_prob(asked, every, combinations))
 
 
 def test_elements_products_and_context_values_never_seen_have_probabilities_too():
@@ -168,7 +183,7 @@ def test_elements_products_and_context_values_never_seen_have_probabilities_too(
     asked = proposer.asked(which, context, pieces)
     for at, space in enumerate(spaces):
         rows = torch.from_numpy(space.enumerate().astype(np.int64))[None]
-        exact = proposer.log_prob(asked.take(np.array([at])), rows).exp()
+        exact = proposer.log_prob(asked, torch.tensor([at]), rows).exp()
         assert float(exact.sum()) == pytest.approx(1.0, abs=1e-9)
 
 
@@ -227,3 +242,22 @@ def test_a_reward_that_is_no_number_is_refused():
     proposer, asked, pieces, _ = bound_to(shop, Rules())
     with pytest.raises(ValueError, match="no finite number"):
         exact_top(pieces, proposer.lattice.spaces, asked.product, 1, 1e-9)
+
+
+def test_a_hint_is_the_log_reward_alone_less_its_slots_mean_and_never_praises_what_is_unsure():
+    shop = shop_of(1, (3, 3), seed=5, slots=2)
+    doubt = shop.truth.doubt.copy()
+    own = [rows.tolist() for rows in shop.elements.rows_of("p000")]
+    shop.truth.alone[own[0]] = [0.0, 0.5, 4.0]
+    doubt[own[0][2]] = 0.9
+    truth = replace(shop.truth, doubt=doubt, device=shop.truth.device * 0)
+    context = context_of(1, np.random.default_rng(0))
+    pieces = truth.pieces(["p000"], context, shop.elements, np.array([own], np.int32))
+    present = torch.tensor([[[True, True, True], [True, True, False]]])
+    bold, wary = (hints(pieces, present, c)[0] for c in (Caution(0.0, 9.0), Caution(1.0, 0.5)))
+    assert bold[0, 3] > 1
+    assert wary[0, 3] == 0
+    alone = np.log(1 / (1 + np.exp(3.0 - np.array([0.0, 0.5]))))
+    np.testing.assert_allclose(wary[0, 1:3], alone - alone.mean(), atol=1e-9)
+    assert (wary[:, 0] == 0).all()
+    assert wary[1, 3] == 0

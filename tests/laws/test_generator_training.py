@@ -55,7 +55,9 @@ def logged_and_cloned(shop, bags, generator):
         pieces = shop.truth.pieces([product], context, shop.elements, rows)
         listed = torch.from_numpy(space.enumerate().astype(np.int64))[None]
         asked = proposer.asked(np.zeros(1, np.int64), context, pieces)
-        chance = proposer.log_prob(asked, listed)[0].exp().numpy()
+        chance = (
+            proposer.log_prob(asked, torch.zeros(1, dtype=torch.int64), listed)[0].exp().numpy()
+        )
         shown = bags.element[bags.product_id == product]
         share = (shown[:, None] == space.rows(space.enumerate())[None]).all(2).mean(0)
         yield share, chance
@@ -148,7 +150,9 @@ def share_of_poison(generator, world: Shop) -> float:
         rows = proposer.lattice.rows[:1]
         pieces = world.truth.pieces([product], context, world.elements, rows)
         asked = proposer.asked(np.zeros(1, np.int64), context, pieces)
-        shown = proposer.sample(asked, 400, np.random.default_rng(0))[0, :, 0]
+        shown = proposer.sample(
+            asked, torch.zeros(1, dtype=torch.int64), 400, np.random.default_rng(0)
+        )[0, :, 0]
         shares.append(float((shown == len(space.candidates[0]) - 1).double().mean()))
     return float(np.mean(shares))
 

@@ -117,7 +117,7 @@ def test_choices_come_as_often_as_the_distribution_says_with_its_propensities(sh
     policy = policy_of(
         shop, mixture=Mixture(explore=0.3, uniform=0.2, temperature=0.03, candidates=4)
     )
-    context, rng, draws = {"device": "phone", "hour": 3.0}, np.random.default_rng(2), 1500
+    context, rng, draws = {"device": "phone", "hour": 3.0}, np.random.default_rng(2), 1000
     shown = policy.distribution("p001", context)
     entry = {tuple(sorted(c.items())): at for at, c in enumerate(shown.combinations)}
     counts = np.zeros(len(entry))
@@ -167,6 +167,31 @@ def test_the_top_is_the_head_of_the_sorted_distribution(shop, k, temperature, le
         assert tops[at].combinations == [full.combinations[i] for i in order]
 
 
+def test_the_top_is_exact_where_a_narrow_beam_would_miss_it(shop):
+    mixture = Mixture(explore=1, uniform=0, temperature=1, candidates=2)
+    policy = ServingPolicy(
+        shop.truth, untrained(shop, 1, loud=10.0), shop.elements, Rules(), mixture, CONTEXT
+    )
+    names = sorted(set(shop.elements.product_id.tolist())) * 4
+    context = context_of(len(names), np.random.default_rng(5))
+    missed = 0
+    for at, best in enumerate(policy.top(names, context, 2)):
+        one = {name: values[at] for name, values in context.items()}
+        full = np.sort(policy.distribution(names[at], one).probability)[::-1]
+        np.testing.assert_allclose(best.probability, full[:2], rtol=1e-9)
+        missed += missed_by_beam(policy, names[at], one, full[:2])
+    assert missed > 0  # else this test would say nothing
+
+
+def missed_by_beam(policy, product, context, best):
+    space = space_of(product, policy.elements, Rules())
+    proposer = policy.generator.over(policy.elements, [space])
+    cell = {name: np.array([value]) for name, value in context.items()}
+    pieces = policy.reward.pieces([product], cell, policy.elements, proposer.lattice.rows[:1])
+    beam = proposer.beam(proposer.asked(np.zeros(1, np.int64), cell, pieces), 2)
+    return not np.allclose(beam.log_prob[0].exp().numpy(), best, rtol=1e-6)
+
+
 def test_without_exploration_only_the_candidate_set_is_shown(shop):
     greedy = policy_of(shop, mixture=Mixture(explore=0, uniform=0, temperature=1e-4, candidates=8))
     shown = greedy.distribution("p003", {"device": "phone", "hour": 1.0})
@@ -185,7 +210,7 @@ def test_the_explored_share_is_the_generators_own_distribution(shop):
     pieces = shop.truth.pieces(["p003"], cell, shop.elements, proposer.lattice.rows[:1])
     asked = proposer.asked(np.zeros(1, np.int64), cell, pieces)
     rows = torch.from_numpy(space.enumerate().astype(np.int64))[None]
-    exact = proposer.log_prob(asked, rows)[0].exp()
+    exact = proposer.log_prob(asked, torch.zeros(1, dtype=torch.int64), rows)[0].exp()
     shown = policy.distribution("p003", context)
     np.testing.assert_allclose(shown.probability, exact, rtol=1e-9)
     none = policy_of(shop, mixture=policy.mixture, learned=False)

@@ -52,6 +52,7 @@ class SliceLimits:
     clusters_min: int = 20
     events_min: float = 20
     thin_share_max: float = 0.2
+    effective_sample_min: float = 500
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,98 @@
+"""Rewards of all legal combinations of one product in many contexts, by halves.
+
+The reward's log-odds are sums over elements and pairs of elements, so a combination's is that of
+its first half, that of its second half, and the product of their factor sums: a matrix product
+instead of a look-up for every combination. Equal to `Pieces.score` up to rounding (a law test
+holds it); what is found here is scored there again.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.reward.pieces import CHANCE, Pieces
+
+SHORT = 64  # shorter lists are scored directly
+WASTE = 4  # pairs of halves computed for each that is listed, at most
+
+
+@dataclass(frozen=True, eq=False)
+class Halves:
+    """The distinct first and second halves of a list of combinations."""
+
+    first: Tensor  # (n, S) int64 local indices, the second half's slots absent
+    second: Tensor  # (m, S) likewise
+    place: Tensor | None  # (L,) which of the n x m pairs is listed; None = all of them, in order
+
+    @staticmethod
+    def of(listed: Tensor) -> "Halves | None":
+        """Halves of a product's list (L, S), or None where pairing them would be wasteful."""
+        rows, cut = listed.numpy(), listed.shape[1] // 2
+        if cut == 0 or len(rows) < SHORT:
+            return None
+        first, which = np.unique(rows[:, :cut], axis=0, return_inverse=True)
+        second, other = np.unique(rows[:, cut:], axis=0, return_inverse=True)
+        if len(first) * len(second) > WASTE * len(rows):
+            return None
+        place = which.reshape(-1) * len(second) + other.reshape(-1)
+        full = len(first) * len(second) == len(rows)
+        return Halves(
+            _padded(first, 0, rows.shape[1]),
+            _padded(second, cut, rows.shape[1]),
+            None if full else torch.from_numpy(place),
+        )
+
+
+def _padded(half: np.ndarray, start: int, slots: int) -> Tensor:
+    whole = np.full((len(half), slots), -1, np.int64)
+    whole[:, start : start + half.shape[1]] = half
+    return torch.from_numpy(whole)
+
+
+def grid_rewards(pieces: Pieces, halves: Halves) -> Tensor:
+    """(B, L) mean reward of every listed combination in each of the B contexts of one product."""
+    scale = pieces.scale
+    first, second = (_sums(pieces, half) for half in (halves.first, halves.second))
+    base = pieces.base.double()
+    members = base.shape[1]
+    click = first.click[:, :, None] + second.click[:, None]
+    click = torch.baddbmm(click, first.factor, second.factor.transpose(1, 2), alpha=1 / members)
+    click = click + base[:, :, 0].mean(1)[:, None, None]
+    reward = click.mul_(scale.slope).add_(scale.shift).sigmoid_().flatten(1)
+    if scale.target != "click":
+        reward = reward * _conversion(base[:, :, CHANCE], first.chance, second.chance)
+    if scale.target == "value":
+        reward = reward * scale.worth.double()[:, None]
+    return reward if halves.place is None else reward[:, halves.place]
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What n halves add: click (B, n) averaged over members, chance (B, n, M), factor (B, n, D)."""
+
+    click: Tensor
+    chance: Tensor
+    factor: Tensor
+
+
+def _sums(pieces: Pieces, half: Tensor) -> Sums:
+    """Sums over the elements of each half, with the interactions inside it."""
+    shown = half >= 0
+    slots = torch.arange(half.shape[1])
+    at = half.clamp(min=0)
+    unary = (pieces.unary[:, slots, at] * shown[..., None, None]).sum(2).double()
+    parts = pieces.factor[:, slots, at] * shown[..., None, None]
+    factor = parts.sum(2).double()
+    inner = 0.5 * (factor.square() - parts.double().square().sum(2)).sum(3)
+    return Sums((unary[..., 0] + inner).mean(2), unary[..., CHANCE], factor.flatten(2))
+
+
+def _conversion(base: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """(B, n x m) chance of a conversion after a click, averaged over members."""
+    total = torch.zeros(())
+    for member in range(base.shape[1]):
+        pair = first[:, :, member, None] + second[:, None, :, member]
+        total = total + torch.sigmoid(pair + base[:, member, None, None])
+    return (total / base.shape[1]).flatten(1)

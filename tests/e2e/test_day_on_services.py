@@ -1,0 +1,88 @@
+"""The day on the real services: S3 from another process, PostgreSQL, Redis, an MLflow server."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from service_place import Place, require, started
+from small_shop import DS, write_config, write_shop
+
+from components.adapters.storage import open_storage
+from components.errors import Conflict, Failed
+from pipelines import running
+from services.upload import upload
+
+CLEARED = ("AWS_", "MLFLOW_", "GENCO_FEAST", "GENCO_REDIS")
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    """All four services, and this process's environment pointing at them."""
+    with started() as here:
+        for name in ("postgres", "redis", "mlflow"):
+            require(here, name)
+        before = dict(os.environ)
+        os.environ.update({k: v for k, v in here.environment().items() if v})
+        yield here
+        for name in [n for n in os.environ if n.startswith(CLEARED)]:
+            os.environ.pop(name)
+        os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def day(place: Place, tmp_path_factory: pytest.TempPathFactory):
+    root = tmp_path_factory.mktemp("services")
+    write_shop(root, days=2, impressions=900, products=4)
+    upload(root, "s3://genco/small", ["logs", "catalog"])
+    config = write_config(root, "s3://genco/small/store", f"work: {root}/work\n")
+    text = config.read_text().replace(f"{root}/logs", "s3://genco/small/logs")
+    config.write_text(text.replace(f"{root}/catalog", "s3://genco/small/catalog"))
+    return config, running.run(config, DS, None, "local")
+
+
+def test_the_day_is_done_on_s3_with_an_mlflow_server(day) -> None:
+    _, summary = day
+    assert summary.verdict in ("HOLD", "PROMOTE", "REJECT")
+    assert summary.version == 1
+    assert summary.bundle.startswith("s3://genco/small/store/")
+    names = {o.path.rsplit("/", 1)[-1] for o in open_storage(summary.bundle).listing("")}
+    assert {"manifest.json", "reward.safetensors", "generator.safetensors"} <= names
+
+
+def test_the_same_day_again_is_unchanged_on_s3(day) -> None:
+    config, summary = day
+    again = running.run(config, DS, None, "local")
+    assert (again.verdict, again.version) == ("UNCHANGED", summary.version)
+
+
+def test_feast_keeps_its_registry_in_postgresql_and_its_values_in_redis(day, place: Place) -> None:
+    import psycopg
+    import redis
+
+    told = place.environment()
+    url = told["GENCO_FEAST_REGISTRY"].replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT count(*) FROM feature_views").fetchone()
+    assert found is not None
+    assert found[0] >= 2
+    host, port = told["GENCO_REDIS"].split(",")[0].split(":")
+    with redis.Redis(host=host, port=int(port)) as client:
+        assert client.dbsize() > 0
+
+
+def test_a_wrong_secret_a_missing_bucket_and_a_lost_race_are_named(place: Place) -> None:
+    storage = open_storage("s3://genco/probe")
+    storage.replace("one", b"first", None)
+    with pytest.raises(Conflict, match="another run"):
+        storage.replace("one", b"second", None)
+    with pytest.raises(Conflict, match="another run"):
+        storage.replace("one", b"second", b"stale")
+    with pytest.raises(Failed, match="the bucket does not exist"):
+        open_storage("s3://nobody-made-this/x").listing("logs")
+    right = os.environ["AWS_SECRET_ACCESS_KEY"]
+    os.environ["AWS_SECRET_ACCESS_KEY"] = "wrong"
+    try:
+        with pytest.raises(Failed, match="the secret is wrong"):
+            open_storage("s3://genco/probe").read("one")
+    finally:
+        os.environ["AWS_SECRET_ACCESS_KEY"] = right
