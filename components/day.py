@@ -10,7 +10,10 @@ kill takes up where the last complete stage ended.
 """
 
 import json
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -35,6 +38,13 @@ class Day(Frozen):
 
     def storage(self) -> Storage:
         return open_storage(self.store, self.endpoint)
+
+    @contextmanager
+    def scratch(self, prefix: str) -> Iterator[Path]:
+        """A new folder of this machine for the block, below the work folder."""
+        Path(self.work).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.work, prefix=f"{prefix}-") as folder:
+            yield Path(folder)
 
     def path(self, stage: str, name: str = "") -> str:
         """Path of a stage's file below the store."""

@@ -17,8 +17,6 @@ from components.adapters.registry import CHAMPION, PREVIOUS, Registry, Version
 from components.adapters.storage import Storage
 from components.errors import Refused, WrongUse
 
-VALID = timedelta(hours=48)
-
 
 def attempt_of(bundle: str) -> str:
     """The attempt's folder that a sealed bundle lies in."""
@@ -61,7 +59,8 @@ class Desk:
             self._refuse(
                 "approve", facts, f"{self.who} started the run; another person must approve"
             )
-        until = (self.clock() + VALID).isoformat()
+        hours = decision["limits"]["person"]["expires_hours"]
+        until = (self.clock() + timedelta(hours=hours)).isoformat()
         return self.ledger.append("approved", self.clock(), expires=until, **facts)
 
     def reject(self, number: int, reason: str) -> dict[str, Any]:

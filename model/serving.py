@@ -111,22 +111,42 @@ class ServingPolicy:
         """(n,) float64 exact probability of each bag's combination, 0 where it is not legal."""
         found = np.zeros(len(bags.product_id))
         for batch, rows, request in self._with_rows(bags, strict=False):
-            product = batch.requests.product[request.numpy()]
-            local = batch.requests.proposer.lattice.local(product, bags.element[rows])
-            asked = torch.from_numpy(local)[:, None]
-            chance = mixing.probability(batch, request, asked, self.mixture)
-            found[rows] = chance[:, 0].numpy()
+            found[rows] = self._chance(batch, rows, request, bags)
         return found
 
     def sample(self, bags: Bags, draws: int, rng: np.random.Generator) -> np.ndarray:
         """(n, draws, S) int32 rows in elements, -1 absent: what this policy would show instead."""
         found = np.full((len(bags.product_id), draws, len(self.elements.slots)), -1, np.int32)
         for batch, rows, request in self._with_rows(bags, strict=True):
-            shown = mixing.drawn(batch, request, draws, self.mixture, rng).numpy()
-            own = batch.requests.proposer.lattice.rows[batch.requests.product[request.numpy()]]
-            picked = np.take_along_axis(own[:, None], np.maximum(shown, 0)[..., None], axis=3)
-            found[rows] = np.where(shown >= 0, picked[..., 0], -1)
+            found[rows] = self._drawn(batch, request, draws, rng)
         return found
+
+    def replay(
+        self, bags: Bags, draws: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(propensity, sample) of the bags in one pass: each candidate set is worked out once."""
+        chance = np.zeros(len(bags.product_id))
+        found = np.full((len(bags.product_id), draws, len(self.elements.slots)), -1, np.int32)
+        for batch, rows, request in self._with_rows(bags, strict=True):
+            chance[rows] = self._chance(batch, rows, request, bags)
+            found[rows] = self._drawn(batch, request, draws, rng)
+        return chance, found
+
+    def _chance(
+        self, batch: Batch, rows: np.ndarray, request: Tensor, bags: Bags
+    ) -> np.ndarray:
+        product = batch.requests.product[request.numpy()]
+        local = batch.requests.proposer.lattice.local(product, bags.element[rows])
+        asked = torch.from_numpy(local)[:, None]
+        return mixing.probability(batch, request, asked, self.mixture)[:, 0].numpy()
+
+    def _drawn(
+        self, batch: Batch, request: Tensor, draws: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        shown = mixing.drawn(batch, request, draws, self.mixture, rng).numpy()
+        own = batch.requests.proposer.lattice.rows[batch.requests.product[request.numpy()]]
+        picked = np.take_along_axis(own[:, None], np.maximum(shown, 0)[..., None], axis=3)
+        return np.where(shown >= 0, picked[..., 0], -1)
 
     def _context(self, context: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The configured context only: what else a request carries decides nothing."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from components.adapters.storage import Storage
 from components.day import Day, manifest_path
-from components.errors import GencoError, Refused
+from components.errors import Conflict, GencoError, Refused
 from components.manifests import read_manifest
 from components.plan import day_of, settings_of
 
@@ -58,6 +58,8 @@ def run_day(plan: str, ds: str, until: str | None, watch: Watch) -> Summary:
     try:
         try:
             _stages(day, plan, until, clock, summary)
+        except Conflict:
+            raise  # another run was first: nothing is wrong with the day
         except Refused as error:
             summary.verdict = "BLOCKED"
             summary.reasons.append(str(error))

@@ -112,6 +112,7 @@ BAG_RULES: tuple[Rule, ...] = (
     Rule("element", "every element is in the catalog", "absent", "unknown_elements"),
     Rule("allowed", "the combination is allowed by the catalog", "absent", "not_allowed"),
     Rule("clicks", "clicks <= impressions", "at_most", "clicks", other="impressions"),
+    Rule("negative_clicks", "clicks >= 0", "range", "clicks", lower=0),
     Rule("impressions", "impressions >= 0", "range", "impressions", lower=0),
     Rule("conversions", "conversions >= 0", "range", "conversions", lower=0),
     Rule(

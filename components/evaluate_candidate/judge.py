@@ -16,6 +16,7 @@ from model.bags import Bags
 from model.reward.fit import Reward
 
 FOLDS = 2
+QUICK = {"members": 1, "steps": 80}  # a judge needs a fair prediction, not its spread
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def cross_fit(rows: TrainingSet, holdout: Bags, settings: Settings) -> Judge | N
         if len(learned) == 0 or learned.clicks.sum() == 0:
             return None
         tuning = tuning_rows(learned, settings.by_product)
-        options = {**settings.options, "members": 1}
+        options = {**settings.options, **QUICK}
         other = settings.model_copy(update={"seed": settings.seed + 1 + number, "options": options})
         try:
             models.append(fit(rows, learned, tuning, other, "cpu"))

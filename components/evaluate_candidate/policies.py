@@ -11,6 +11,7 @@ from model.bags import Bags
 from model.bundle import Bundle
 from model.combinations import space_of
 
+PROBED = 2000  # drawn combinations whose probability gives the entropy
 DRAWS = 4  # combinations drawn a row: the expectation of the judge's prediction under the policy
 CHANCE_SHARE = 0.1  # an element counts as covered when shown a tenth as often as chance would
 
@@ -30,15 +31,16 @@ class Seen:
 def see(bundle: Bundle, bags: Bags, rows: TrainingSet, judge: Judge | None, seed: int) -> Seen:
     """The bundle's policy over every element that the window knows."""
     policy = bundle.policy(rows.elements)
-    drawn = policy.sample(bags, DRAWS, np.random.default_rng(seed))
+    propensity, drawn = policy.replay(bags, DRAWS, np.random.default_rng(seed))
     shown = _as_bags(bags, rows, drawn)
-    chosen = policy.propensity(shown)
+    probed = np.unique(np.linspace(0, len(shown) - 1, min(PROBED, len(shown))).astype(int))
+    chosen = policy.propensity(shown.take(probed))
     q = None
     if judge is not None:
         fold = np.repeat(judge.fold, DRAWS)
         q = judge.predict(shown, rows, fold).reshape(len(bags), DRAWS).mean(axis=1)
     return Seen(
-        propensity=policy.propensity(bags),
+        propensity=propensity,
         drawn=drawn,
         q=q,
         entropy=float(-np.log(np.maximum(chosen, 1e-300)).mean()) if len(chosen) else float("nan"),

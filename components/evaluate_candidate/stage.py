@@ -4,9 +4,7 @@ Both policies are scored on the same rows in this process, each from its own bun
 with final labels judge.
 """
 
-import tempfile
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,8 +87,8 @@ def measure(day: Day, settings: Settings, champion: Champion | None) -> dict[str
     mature = holdout.click_mature if settings.target == "click" else holdout.conversion_mature
     share = float(holdout.impressions[mature].sum() / max(holdout.impressions.sum(), 1.0))
     judged = holdout.take(np.flatnonzero(mature))
-    with tempfile.TemporaryDirectory(dir=day.work, prefix="candidate-") as scratch:
-        draft = fetch_folder(day, day.path(GENERATOR, "bundle"), Path(scratch))
+    with day.scratch("candidate") as scratch:
+        draft = fetch_folder(day, day.path(GENERATOR, "bundle"), scratch)
         candidate = load_bundle(draft, sealed=False)
     judge = cross_fit(rows, judged, settings.judge())
     new = see(candidate, judged, rows, judge, settings.seed)

@@ -5,9 +5,7 @@ The same evidence is judged once; judging it again changes nothing.
 """
 
 import json
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from components.adapters.clock import now
@@ -66,8 +64,8 @@ def run(day: Day, settings: Settings, evidence: str, version: int) -> Result:
 
 def integrity_of(day: Day, version: Version) -> Integrity:
     """What verifying the sealed bundle, as it lies in the store, came to."""
-    with tempfile.TemporaryDirectory(dir=day.work, prefix="verify-") as scratch:
-        folder = fetch_folder(day, version.bundle, Path(scratch))
+    with day.scratch("verify") as scratch:
+        folder = fetch_folder(day, version.bundle, scratch)
         names = {file.name for file in folder.iterdir()}
         try:
             verify(folder)
@@ -108,9 +106,9 @@ def _keep(
         )
     entries = Ledger(storage, settings.name).entries()
     champion = _champion(day, settings, facts)
-    with tempfile.TemporaryDirectory(dir=day.work, prefix="page-") as scratch:
+    with day.scratch("page") as scratch:
         view = promotion_view(
-            day, settings.name, facts, limits, judgement, version, champion, entries, Path(scratch)
+            day, settings.name, facts, limits, judgement, version, champion, entries, scratch
         )
     storage.write(page, render_promotion(view).encode())
     _publish(day, judgement, version, page)

@@ -141,11 +141,12 @@ def _flagged(slots: tuple[str, ...], context: Mapping[str, str]) -> str:
     CREATE TABLE flagged AS
     SELECT s.* EXCLUDE (creative), c.creative, c.elements_shown, c.unknown_slots,
            c.unknown_elements, c.not_allowed, CAST(s.shown_at AS DATE) = CAST(s.dt AS DATE) AS in_day,
-           CASE WHEN s.user_id IS NULL THEN NULL
-                ELSE count(*) OVER (PARTITION BY s.dt, s.user_id) END AS user_impressions,
-           {missing_context} AS missing_context
+           u.displays AS user_impressions, {missing_context} AS missing_context
     FROM shown s JOIN creatives c
       ON c.product_id = s.product_id AND c.key = {creative_key("s.creative")}
+    LEFT JOIN (SELECT dt, user_id, count(DISTINCT bag_id) AS displays FROM shown
+               WHERE user_id IS NOT NULL GROUP BY ALL) u
+      ON u.dt = s.dt AND u.user_id = s.user_id
     """
 
 

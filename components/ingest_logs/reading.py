@@ -32,7 +32,7 @@ def load(
 
     Returns the sentence of every file that could not be read, by path; their rows are absent.
     """
-    unreadable: dict[str, str] = {}
+    unreadable = {file.path: _empty(file) for file in files if file.size == 0 and _holds_more(file)}
     database.execute("CREATE TABLE lines (file VARCHAR, row BIGINT, dt VARCHAR, line VARCHAR)")
     for kind in LOGS:
         of_kind = [file for file in files if file.kind == kind and file.size > 0]
@@ -43,6 +43,19 @@ def load(
         for file in (f for f in of_kind if is_json(f)):
             _insert_json(database, kind, file, context, unreadable)
     return unreadable
+
+
+def _holds_more(file: LogFile) -> bool:
+    """Whether even a table without a row takes bytes in this form; plain text may be empty."""
+    return not is_json(file) or file.path.endswith(".gz")
+
+
+def _empty(file: LogFile) -> str:
+    form = "gzip" if file.path.endswith(".gz") else "Parquet"
+    return (
+        f"{file.path} is empty (0 bytes); expected a whole {form} file, which takes some bytes even "
+        "without a row: upload it again and run the day again"
+    )
 
 
 def _schemas(

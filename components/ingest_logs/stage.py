@@ -5,7 +5,6 @@ the files that it reads, the catalog, the rules, and how far its labels had matu
 still hold unfit rows; validate_logs sets them aside.
 """
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -142,8 +141,8 @@ def _make(
     first, last = shift(again[0], -reach), shift(again[-1], reach)
     near = [file for file in files if first <= file.dt <= last]
     once, copies = _copies(near)
-    with tempfile.TemporaryDirectory(dir=_scratch(day), prefix="ingest-") as folder:
-        database = duckdb.connect(str(Path(folder) / "ingest.duckdb"))
+    with day.scratch("ingest") as folder:
+        database = duckdb.connect(str(folder / "ingest.duckdb"))
         database.execute(f"SET memory_limit = {quote(settings.memory)}")
         database.execute("SET TimeZone = 'UTC'")
         database.execute("SET preserve_insertion_order = false")
@@ -157,14 +156,9 @@ def _make(
         keep_raw(database, once, unreadable)
         accounts = _accounts(database, near, copies, unreadable)
         for dt in again:
-            _write_day(day, database, dt, made[dt], accounts[dt], Path(folder))
+            _write_day(day, database, dt, made[dt], accounts[dt], folder)
         database.close()
     return unreadable
-
-
-def _scratch(day: Day) -> str:
-    Path(day.work).mkdir(parents=True, exist_ok=True)
-    return day.work
 
 
 def _copies(files: list[LogFile]) -> tuple[list[LogFile], dict[str, str]]:
@@ -271,10 +265,10 @@ def _write_catalog(day: Day, catalog: Catalog) -> str:
         return place
     tables = {"known": catalog.known, "combinations": catalog.combinations}
     tables |= {"forbidden": catalog.forbidden, "elements": catalog.elements}
-    with tempfile.TemporaryDirectory(dir=_scratch(day), prefix="catalog-") as folder:
+    with day.scratch("catalog") as folder:
         for name, table in tables.items():
             if table is not None:
-                local = Path(folder) / f"{name}.parquet"
+                local = folder / f"{name}.parquet"
                 pq.write_table(table, local, compression="zstd")
                 storage.upload(local, f"{place}/{name}.parquet")
     return place

@@ -17,8 +17,8 @@ _EXPECTED = {
     "timestamp": "a UTC timestamp",
     "double": "a number",
     "count": "a whole number",
-    "context": "a JSON object",
-    "creative": "a JSON object of slot: element",
+    "context": "a JSON object whose fields have the config's types",
+    "creative": "a JSON object of slot: element, each slot once",
 }
 _NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _WHOLE = (*_NUMERIC, "UBIGINT", "HUGEINT")
@@ -136,14 +136,15 @@ def _struct(entries: list[str]) -> str:
 
 def _creative_from_json(json: str, found: str) -> Field:
     is_object = f"json_type({json}) = 'OBJECT'"
-    as_map = f"try_cast({json} AS MAP(VARCHAR, JSON))"  # null where a slot is named twice
-    kinds = f"list_transform(map_values({as_map}), v -> coalesce(json_type(v), 'NULL'))"
+    twice = f"len(json_keys({json})) > len(list_distinct(json_keys({json})))"  # no map holds that
+    kinds = f"list_transform(map_values(CAST({json} AS MAP(VARCHAR, JSON))), v -> json_type(v))"
     wrong = (
-        f"CASE WHEN {is_object} THEN {as_map} IS NULL OR "
-        f"len(list_filter({kinds}, k -> k NOT IN ('VARCHAR', 'NULL'))) > 0"
-        f" ELSE coalesce(json_type({json}), 'NULL') <> 'NULL' END"
+        f"CASE WHEN NOT coalesce({is_object}, false) "
+        f"THEN coalesce(json_type({json}), 'NULL') <> 'NULL' WHEN {twice} THEN true "
+        f"ELSE len(list_filter({kinds}, k -> k NOT IN ('VARCHAR', 'NULL'))) > 0 END"
     )
-    value = f"CASE WHEN {is_object} THEN try_cast({json} AS MAP(VARCHAR, VARCHAR)) END"
+    as_map = f"CAST({json} AS MAP(VARCHAR, VARCHAR))"
+    value = f"CASE WHEN {is_object} THEN CASE WHEN {twice} THEN NULL ELSE {as_map} END END"
     return Field(value, wrong, found)
 
 

@@ -1,7 +1,6 @@
 """Fit bags -> Feast's offline and online features, the training set and the elements table."""
 
 import random
-import tempfile
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,8 +64,8 @@ def _work(day: Day, settings: Settings) -> Result:
     days = fit_days(day, window)
     folder = Path(day.work) / "feast"
     door = FeatureDoor(folder, settings.project, settings.registry, settings.redis)
-    with tempfile.TemporaryDirectory(dir=day.work, prefix="features-") as scratch:
-        database = duckdb.connect(str(Path(scratch) / "features.duckdb"))
+    with day.scratch("features") as scratch:
+        database = duckdb.connect(str(scratch / "features.duckdb"))
         database.execute(f"SET memory_limit = {quote(settings.memory)}")
         database.execute("SET TimeZone = 'UTC'")
         database.execute(f"CREATE VIEW bags AS SELECT * FROM {parquet(fit_bags(day, days))}")
@@ -76,10 +75,10 @@ def _work(day: Day, settings: Settings) -> Result:
         door.apply()
         _join(database, door, day.ds)
         split = choose_split(database, settings.holdout_days, settings.holdout_share)
-        target = Path(scratch) / "training_set.parquet"
+        target = scratch / "training_set.parquet"
         rows = write_training_set(database, settings.slots, split, target)
         day.storage().upload(target, day.path(NAME, "training_set.parquet"))
-        target = Path(scratch) / "elements.parquet"
+        target = scratch / "elements.parquet"
         elements = write_elements(database, target)
         day.storage().upload(target, day.path(NAME, "elements.parquet"))
         start = datetime.combine(date.fromisoformat(min(days)), time())

@@ -5,8 +5,6 @@ for people to look at. Probabilities are those that would be logged (CONTRACT 5)
 """
 
 import itertools
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,10 +82,10 @@ def _list(
 
 def publish(day: Day, settings: Settings, bundle: str, version: int) -> dict[str, Any]:
     """Writes a version's table for today's catalog; returns its entry for the manifest."""
-    with tempfile.TemporaryDirectory(dir=day.work, prefix="policy-") as scratch:
-        loaded = load_bundle(fetch_folder(day, bundle, Path(scratch) / "bundle"))
+    with day.scratch("policy") as scratch:
+        loaded = load_bundle(fetch_folder(day, bundle, scratch / "bundle"))
         table = policy_table(day, loaded, settings, version)
-        local = Path(scratch) / "policy.parquet"
+        local = scratch / "policy.parquet"
         pq.write_table(table, local, compression="zstd")
         path = day.path(NAME, f"policy-v{version}.parquet")
         day.storage().upload(local, path)

@@ -5,7 +5,6 @@ that is already there.
 """
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +74,8 @@ def _seal(day: Day, settings: Settings, facts: dict[str, Any], place: str) -> st
     """Uploads the sealed bundle; returns its card."""
     storage = day.storage()
     features = json.loads(storage.read(day.path(FEATURES, "result.json")))
-    with tempfile.TemporaryDirectory(dir=day.work, prefix="bundle-") as scratch:
-        folder = fetch_folder(day, day.path(GENERATOR, "bundle"), Path(scratch))
+    with day.scratch("bundle") as scratch:
+        folder = fetch_folder(day, day.path(GENERATOR, "bundle"), scratch)
         card = model_card(load_bundle(folder, sealed=False), facts)
         (folder / "card.md").write_text(card)
         (folder / "evidence.json").write_bytes(to_json(facts))
@@ -94,7 +93,7 @@ def _seal(day: Day, settings: Settings, facts: dict[str, Any], place: str) -> st
                 "inputs": read_window(day).made,
                 "feature_service": features["fingerprint"],
                 "seed": settings.identity["seed"],
-                "parent_version": facts.get("champion"),
+                "parent_version": facts["incumbent"]["version"],
             },
         )
         upload_folder(day, folder, place)

@@ -3,7 +3,6 @@
 Leaves a draft bundle: everything that serves, not yet sealed with evidence.
 """
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -79,11 +78,11 @@ def _work(day: Day, settings: Settings) -> Result:
             )
     except ValueError as error:
         raise Refused(f"the generator cannot be trained: {error}") from error
-    with tempfile.TemporaryDirectory(dir=day.work, prefix="draft-") as folder:
+    with day.scratch("draft") as folder:
         save_draft(
-            Path(folder), reward, generator, rows.table, rules, _described(day, settings, rules)
+            folder, reward, generator, rows.table, rules, _described(day, settings, rules)
         )
-        upload_folder(day, Path(folder), day.path(NAME, "bundle"))
+        upload_folder(day, folder, day.path(NAME, "bundle"))
     numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, int | float)}
     return Result(
         metrics=numbers,

@@ -1,9 +1,7 @@
 """Training set -> the multi-instance reward model, calibrated on rows it did not learn from."""
 
 import json
-import tempfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 
@@ -60,8 +58,8 @@ def _work(day: Day, settings: Settings) -> Result:
     device = choose_device(settings.device)
     reward = fit(rows, train, tuning, settings, device)
     tensors, described = reward.state()
-    with tempfile.TemporaryDirectory(dir=day.work, prefix="reward-") as folder:
-        local = Path(folder) / "reward.safetensors"
+    with day.scratch("reward") as folder:
+        local = folder / "reward.safetensors"
         save_file(tensors, local)
         day.storage().upload(local, day.path(NAME, "reward.safetensors"))
     day.storage().write(day.path(NAME, "reward.json"), to_json(described))

@@ -5,7 +5,6 @@ manifest. A day that is not fit never replaces a published one that is.
 """
 
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,13 +144,13 @@ def _judge(
     storage = day.storage()
     place = f"{attempt_path(dt, attempt)}/{NAME}"
     accounts = json.loads(storage.read(f"{attempt_path(dt, attempt)}/{INGEST}/accounting.json"))
-    with tempfile.TemporaryDirectory(dir=day.work, prefix="validate-") as folder:
+    with day.scratch("validate") as folder:
         database = duckdb.connect()
         _split(database, day, dt, attempt, rules)
         accounting = account(database, accounts)
         tables = {}
         for table, order in (("bags", "shown_at, bag_id"), ("quarantine", "source_file, row")):
-            tables[table] = [_publish_table(day, database, table, order, place, Path(folder))]
+            tables[table] = [_publish_table(day, database, table, order, place, folder)]
         facts = day_facts(database, dt, accounts, rules)
         reasons = blocking_reasons(facts, Limits(settings.quarantined_share))
         manifest = {

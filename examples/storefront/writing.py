@@ -63,11 +63,12 @@ def impressions_table(truth: Truth, ds: str, shown: Displays, policy: str) -> pa
 
 def impression_ids(ds: str, rows: np.ndarray) -> np.ndarray:
     """(n,) ids of the day's displays."""
-    return np.char.add(f"{ds.replace('-', '')}-", np.char.zfill(rows.astype(str), 8))
+    day = ds.replace("-", "")
+    return np.array([f"{day}-{row:08d}" for row in rows.tolist()], "U17")
 
 
 def event_tables(ds: str, shown: Displays) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
-    """Clicks and conversions by the day that they happened on."""
+    """Clicks and conversions by the day that they happened on, ds among them."""
     clicked = shown.millis[shown.clicked] + np.minimum(shown.click_lag, 3_599_000)
     clicks = {
         "impression_id": impression_ids(ds, shown.clicked),
@@ -88,7 +89,7 @@ def _by_day(ds: str, columns: dict[str, np.ndarray], millis: np.ndarray) -> dict
         shift(ds, int(number)): pa.table(
             {n: pa.array(c[day == number]) for n, c in columns.items()}
         )
-        for number in np.unique(day)
+        for number in np.union1d(day, [0])
     }
 
 

@@ -22,7 +22,7 @@ def read_archive(source: Path) -> tuple[pd.DataFrame, dict[str, int]]:
     else:
         arms = pd.read_csv(source, dtype={"eyecatcher_id": str, "clickability_test_id": str})
         arms = arms.rename(columns=_CSV)
-        arms["created_at"] = pd.to_datetime(arms["created_at"], utc=True).dt.tz_localize(None)
+        arms["created_at"] = _utc(arms["created_at"])
         first = arms.groupby("test_id")["created_at"].transform("min")
         arms["created_at"] = first
     missing = [column for column in COLUMNS if column not in arms.columns]
@@ -32,8 +32,13 @@ def read_archive(source: Path) -> tuple[pd.DataFrame, dict[str, int]]:
             "expected the archive's CSV or the prepared Parquet"
         )
     arms = arms[list(COLUMNS)].copy()
-    arms["created_at"] = pd.to_datetime(arms["created_at"], utc=True).dt.tz_localize(None)
+    arms["created_at"] = _utc(arms["created_at"])
     return _left_out(arms) if source.suffix != ".parquet" else (arms, {})
+
+
+def _utc(texts: pd.Series) -> pd.Series:
+    """UTC timestamps without a zone; the archive leaves out a fraction of 0 seconds."""
+    return pd.to_datetime(texts, utc=True, format="ISO8601").dt.tz_localize(None)
 
 
 def _left_out(arms: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:

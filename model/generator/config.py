@@ -28,6 +28,7 @@ class GeneratorConfig:
     group: int = 16  # combinations sampled for each of them
     pool: int = 4096  # (product, context) pairs drawn from the bags
     pool_candidates: int = 1_000_000  # bound on pool x slots x candidates, for memory
+    step_candidates: int = 60_000  # bound on a step's requests x candidates of one product
     pessimism: float = 1.0  # spreads of the reward subtracted from its mean
     support: float = 1.5  # limit on spread / mean, in 99 % quantiles of the logged combinations
     kl_weight: float = 3.0  # at the start; adapted so that the divergence nears kl_target

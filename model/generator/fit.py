@@ -143,7 +143,7 @@ class Learner:
         """Loss of one batch of logged combinations; the clone takes no hints."""
         rows, drawn = self._chance()
         shown, lattice = self.ground.shown, self.ground.lattice
-        at = shown.draw(self.config.clone_batch, rows)
+        at = shown.draw(self._at_most(self.config.clone_batch), rows)
         context = shown.context[at].to(self.device)
         hint = context.new_zeros(len(at), lattice.slots, lattice.step.shape[1])
         options = shown.combinations[at][:, None].to(self.device) + 1
@@ -156,6 +156,10 @@ class Learner:
         self.trace = torch.cat([loss.detach()[None], self.trace[1:]])
         return loss
 
+    def _at_most(self, requests: int) -> int:
+        """So many requests, or fewer where a product has so many candidates that memory counts."""
+        return max(1, min(requests, self.config.step_candidates // self.ground.lattice.widest))
+
     def _hide(self, drawn: torch.Generator) -> Hide:
         return Hide(self.config.id_dropout, drawn)
 
@@ -163,7 +167,7 @@ class Learner:
         """Loss of one batch of sampled groups."""
         rows, drawn = self._chance()
         pool, lattice, groups = self.ground.pool, self.ground.lattice, self.config.group
-        size = min(self.config.batch, len(pool.product))
+        size = min(self._at_most(self.config.batch), len(pool.product))
         at = np.sort(rows.choice(len(pool.product), size, replace=False))
         here = torch.from_numpy(at).to(self.device)
         prompt = Prompt(pool.product[at], pool.context[here], pool.hint[here])

@@ -48,6 +48,11 @@ class Lattice:
         return self.rows.shape[1]
 
     @property
+    def widest(self) -> int:
+        """Most candidates of one product, all slots together."""
+        return int((self.rows >= 0).sum((1, 2)).max())
+
+    @property
     def log_count(self) -> Tensor:
         """(P,) float64 log of the number of legal combinations of each product."""
         return self.log_ways[self.start]

@@ -12,6 +12,7 @@ from model.generator.search import score
 
 LISTED = 100_000  # legal combinations up to which a request's whole distribution is computed
 WIDEST = 4096  # beam for the generator's own favourites among more
+WIDE = 256  # and the first try, of a whole batch at once
 _GRAIN = 2.0**40  # probabilities are ranked in steps of 1 / _GRAIN
 
 
@@ -109,7 +110,7 @@ def top(batch: Batch, k: int, mixture: Mixture) -> list[Ranking]:
     listed in full; a larger one gets the best of a beam of 4,096.
     """
     requests = batch.requests
-    held, known, bound = _likely(batch, max(k, mixture.candidates), mixture)
+    held, known, bound = _likely(batch, min(max(k, mixture.candidates), WIDE), mixture)
     every = torch.arange(len(held))
     chance = probability(batch, every, held, mixture).masked_fill(~known, -1.0)
     reward = score(requests.pieces, held)

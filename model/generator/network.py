@@ -6,6 +6,7 @@ encoder pass. The context meets the elements in that readout and in every pointe
 query and key.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,17 @@ class Sizes:
     width: int
     heads: int
     layers: int
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where the n candidates of P products stand: side by side for the encoder, then by slot."""
+
+    token: Tensor  # (n,) int64 place in (P, T), T = the most candidates of a product
+    card: Tensor  # (n,) int64 place in (P, S, K)
+    present: Tensor  # (P, T) bool
+    slots: int
+    options: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,28 +106,25 @@ class Network(nn.Module):
             with torch.no_grad():
                 table.weight[0].zero_()
 
-    def encode(self, inputs: Inputs, place: Tensor, present: Tensor, product: Tensor) -> Encoded:
-        """Products after the encoder.
-
-        `inputs` are the n candidates, `place` (n,) their flat position in (P, S, K), `present`
-        (P, S, K) which positions are taken, `product` (P,) the products' numbers, 0 = unknown.
-        """
+    def encode(self, inputs: Inputs, places: Places, product: Tensor) -> Encoded:
+        """Products after the encoder; `product` (P,) are their numbers, 0 = unknown."""
         known = self.content(self._elements(inputs))
-        width, (count, slots, options) = self.sizes.width, present.shape
-        flat = known.new_zeros(count * slots * options, width).index_copy(0, place, known)
-        tokens = flat.view(count, slots * options, width)
-        shown = present.flatten(1)
-        mean = tokens.sum(1) / shown.sum(1, keepdim=True)
+        width, count = self.sizes.width, len(product)
+        flat = known.new_zeros(places.present.numel(), width).index_copy(0, places.token, known)
+        tokens = flat.view(count, -1, width)
+        mean = tokens.sum(1) / places.present.sum(1, keepdim=True)
         whole = (mean + self.product(product))[:, None]
         tokens = torch.cat([whole, tokens], dim=1)
-        mask = torch.cat([shown.new_ones(count, 1), shown], dim=1)
+        mask = torch.cat([places.present.new_ones(count, 1), places.present], dim=1)
         for block in self.blocks:
             tokens = block(tokens, mask)
         tokens = self.norm(tokens)
-        cards = tokens[:, 1:].view(count, slots, options, width)
-        absent = self.absent.to(cards.dtype).expand(count, slots, 2 * width)[:, :, None]
-        keys = torch.cat([absent[..., :width], self.key(cards)], dim=2)
-        choices = torch.cat([absent[..., width:], self.choice(cards)], dim=2)
+        read = tokens[:, 1:].flatten(0, 1)[places.token]
+        shape = (count, places.slots, places.options, width)
+        cards = read.new_zeros(math.prod(shape[:3]), width).index_copy(0, places.card, read)
+        absent = self.absent.to(read.dtype).expand(count, -1, -1)[:, :, None]
+        keys = torch.cat([absent[..., :width], self.key(cards).view(shape)], dim=2)
+        choices = torch.cat([absent[..., width:], self.choice(cards).view(shape)], dim=2)
         return Encoded(keys, choices, self.memory(tokens), mask, tokens[:, 0])
 
     def _elements(self, inputs: Inputs) -> Tensor:

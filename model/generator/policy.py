@@ -20,7 +20,7 @@ from model.generator.cells import take_context
 from model.generator.encoding import Encoding, Inputs
 from model.generator.hints import Caution, hints
 from model.generator.lattice import Lattice
-from model.generator.network import Encoded, Network, Sizes
+from model.generator.network import Encoded, Network, Places, Sizes
 
 if TYPE_CHECKING:
     from model.reward.pieces import Pieces
@@ -56,20 +56,32 @@ class Shelf:
         place = self.place if products is None else self.place[products]
         number = self.product if products is None else self.product[products]
         device = self.inputs.dense.device
-        flat = place.reshape(-1)
-        taken = np.flatnonzero(flat >= 0)
-        inputs = self.inputs.take(torch.from_numpy(flat[taken]).to(device))
-        known = torch.from_numpy(number).to(device)
+        places, owner, rows = _places(place, device)
+        inputs, known = self.inputs.take(rows), torch.from_numpy(number).to(device)
         if hide is not None:
             new = hide.products(len(known), device)
-            owner = torch.from_numpy(taken // (place[0].size)).to(device)
             hidden = hide.identities(new[owner])
             inputs = Inputs(inputs.dense, inputs.tokens, inputs.identity.masked_fill(hidden, 0))
             known = known.masked_fill(new, 0)
         weight = next(network.parameters())
         inputs = Inputs(inputs.dense.to(weight.dtype), inputs.tokens, inputs.identity)
-        present = torch.from_numpy(place >= 0).to(device)
-        return network.encode(inputs, torch.from_numpy(taken).to(device), present, known)
+        return network.encode(inputs, places, known)
+
+
+def _places(place: np.ndarray, device: torch.device) -> tuple[Places, Tensor, Tensor]:
+    """(places, each candidate's product (n,), its row in the inputs (n,)) of a (P, S, K) shelf."""
+    flat = place.reshape(len(place), -1)
+    owner, card = np.nonzero(flat >= 0)
+    sizes = (flat >= 0).sum(1)
+    first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    token = owner * int(sizes.max()) + np.arange(len(owner)) - first[owner]
+    moved = [
+        torch.from_numpy(part).to(device)
+        for part in (token, owner * flat.shape[1] + card, owner, flat[owner, card])
+    ]
+    present = torch.from_numpy(np.arange(int(sizes.max())) < sizes[:, None]).to(device)
+    places = Places(moved[0], moved[1], present, place.shape[1], place.shape[2])
+    return places, moved[2], moved[3]
 
 
 @dataclass(frozen=True)

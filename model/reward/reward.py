@@ -12,7 +12,7 @@ from model.bags import Bags
 from model.elements import Elements
 from model.reward.calibration import Calibration
 from model.reward.config import RewardConfig
-from model.reward.encoding import Encoding
+from model.reward.encoding import ElementInputs, Encoding
 from model.reward.network import Batch, RewardNetwork, Terms
 from model.reward.pieces import Pieces, Scale
 
@@ -64,6 +64,7 @@ class Reward:
         self._config = config
         self._calibration = calibration
         self._values = dict(values)
+        self._read: tuple[Elements, ElementInputs] | None = None
         self.target = config.target
         self.base_rate = base_rate
 
@@ -113,7 +114,7 @@ class Reward:
         """What any combination of the candidates (B, S, K; rows in elements, -1 padding) needs."""
         network = self._network.to(device)
         used, place = np.unique(np.maximum(candidates, 0), return_inverse=True)
-        inputs = self._encoding.element_inputs(elements.take(used)).to(device)
+        inputs = self._inputs(elements).take(torch.from_numpy(used)).to(device)
         at = torch.from_numpy(place.reshape(candidates.shape)).to(device)
         products = np.asarray(product_id, object)
         rows = self._encoding.context_rows(context, len(products))
@@ -137,7 +138,7 @@ class Reward:
         if not len(bags):
             return []
         used, place = np.unique(np.maximum(bags.element, 0), return_inverse=True)
-        inputs = self._encoding.element_inputs(elements.take(used))
+        inputs = self._inputs(elements).take(torch.from_numpy(used))
         element = np.where(bags.element >= 0, place.reshape(bags.element.shape), -1)
         with torch.no_grad():
             outputs = self._network.elements(inputs)
@@ -148,6 +149,12 @@ class Reward:
                 heads = [self._network.terms(outputs, batch, head) for head in (0, 1)]
                 found.append((heads[0], heads[1]))
         return found
+
+    def _inputs(self, elements: Elements) -> ElementInputs:
+        """What the network reads of these elements; the last ones asked of are remembered."""
+        if self._read is None or self._read[0] is not elements:
+            self._read = (elements, self._encoding.element_inputs(elements))
+        return self._read[1]
 
     def _scaled(self, logits: Tensor) -> Tensor:
         return self._calibration.slope * logits + self._calibration.shift

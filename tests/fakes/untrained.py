@@ -39,6 +39,7 @@ def untrained(shop: Shop, seed: int, loud: float = 3.0) -> Generator:
     network = new_network(sizes, seed)
     with torch.no_grad():
         network.query.weight.mul_(loud)
+        network.choice.weight.mul_(loud)
         network.hint.fill_(0.2)
         network.absent.normal_(generator=torch.Generator().manual_seed(seed))
     return Generator(network, encoding, Caution(pessimism=1.0, limit=0.5))

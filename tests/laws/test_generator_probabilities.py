@@ -13,7 +13,8 @@ from untrained import untrained
 from model.combinations import Forbidden, Rules, space_of
 from model.generator.decode import drawn
 from model.generator.hints import Caution, hints
-from model.generator.policy import Generator
+from model.generator.lattice import Lattice
+from model.generator.policy import Generator, Hide, Shelf
 from model.generator.search import beam_top, exact_top, score
 
 REQUESTS = 3
@@ -185,6 +186,24 @@ def test_elements_products_and_context_values_never_seen_have_probabilities_too(
         rows = torch.from_numpy(space.enumerate().astype(np.int64))[None]
         exact = proposer.log_prob(asked, torch.tensor([at]), rows).exp()
         assert float(exact.sum()) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_id_dropout_shows_a_product_as_one_never_trained_on(monkeypatch):
+    monkeypatch.setattr("model.generator.policy.HALF", 2.0)  # hides every id of a hidden product
+    shop = shop_of(3, (2, 3), seed=2)
+    generator = untrained(shop, 1)
+    shelf = Shelf.of(generator.encoding, shop.elements, Lattice.pack(legal_spaces(shop, Rules())))
+    nameless = Shelf(
+        replace(shelf.inputs, identity=shelf.inputs.identity * 0), shelf.place, shelf.product * 0
+    )
+    network = generator.network
+    always, never = (Hide(share, torch.Generator().manual_seed(0)) for share in (1.0, 0.0))
+    hidden, new = shelf.encode(network, hide=always), nameless.encode(network)
+    known, kept = shelf.encode(network), shelf.encode(network, hide=never)
+    for name in ("keys", "summary"):
+        assert torch.equal(getattr(hidden, name), getattr(new, name))
+        assert torch.equal(getattr(known, name), getattr(kept, name))
+        assert not torch.allclose(getattr(hidden, name), getattr(known, name))
 
 
 def test_elements_with_embeddings_of_another_length_are_refused():

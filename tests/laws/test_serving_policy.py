@@ -170,7 +170,7 @@ def test_the_top_is_the_head_of_the_sorted_distribution(shop, k, temperature, le
 def test_the_top_is_exact_where_a_narrow_beam_would_miss_it(shop):
     mixture = Mixture(explore=1, uniform=0, temperature=1, candidates=2)
     policy = ServingPolicy(
-        shop.truth, untrained(shop, 1, loud=10.0), shop.elements, Rules(), mixture, CONTEXT
+        shop.truth, untrained(shop, 1, loud=3.0), shop.elements, Rules(), mixture, CONTEXT
     )
     names = sorted(set(shop.elements.product_id.tolist())) * 4
     context = context_of(len(names), np.random.default_rng(5))

@@ -190,15 +190,15 @@ def test_the_verdict_is_one_sentence(poison, begins):
 
 def test_the_commands_name_the_version_and_are_absent_without_one():
     said = Page(render_promotion(view())).text
-    assert 'genco approve 143 --reason "..."' in said
-    assert 'genco reject 143 --reason "..."' in said
+    assert 'genco approve 143 --config FILE --reason "..."' in said
+    assert 'genco reject 143 --config FILE --reason "..."' in said
     assert "genco approve" not in Page(render_promotion(view(version=None))).text
 
 
-def test_approving_against_the_gates_is_called_an_override():
-    assert "override" not in Page(render_promotion(view())).text
+def test_the_page_says_that_an_approval_against_the_gates_is_refused():
+    assert "approval is refused" not in Page(render_promotion(view())).text
     held = view(poisoned(provenance__dirty=True))
-    assert "override" in Page(render_promotion(held)).text
+    assert "approval is refused" in Page(render_promotion(held)).text
 
 
 def test_every_reason_and_every_finding_is_on_the_page():

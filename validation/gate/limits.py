@@ -69,6 +69,7 @@ class PolicyValueLimits:
     known_propensity_min: float = 0.999
     clusters_min: int = 20
     events_min: float = 20
+    effective_sample_min: float = 500
     guardrails: dict[str, float] = field(default_factory=dict)
 
 

@@ -28,6 +28,9 @@ def decide(evidence: Evidence, limits: PolicyValueLimits) -> Decision:
     if target.wanting:
         return decided(NAME, [*grounds, _wanting(target)])
     primary = [_primary(target, value, name, limits) for name in limits.estimators]
+    if not target.health.effective_sample >= limits.effective_sample_min:
+        because = "too few effective displays for its interval to be believed"
+        primary = [f.softened(because) if f.status == "fail" else f for f in primary]
     return decided(NAME, [*grounds, *_together(primary), *_guardrails(value, limits)])
 
 
