@@ -1,6 +1,6 @@
 """The training set and elements of an attempt, as the models read them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ from components.materialize_features.stage import NAME
 from model.bags import Bags, read_bags
 from model.elements import Elements
 
+BEFORE = "history_before"
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -21,6 +23,20 @@ class TrainingSet:
     held_out: np.ndarray
     elements: Elements
     table: pa.Table
+
+    def judging(self) -> "TrainingSet":
+        """The same with every history as it was known when judging began.
+
+        A policy that is scored on held-out rows may not know what happened on them; shown and
+        drawn combinations are seen alike, as the doubly robust estimate asks.
+        """
+        table = self.table.drop_columns(["history"]).rename_columns(
+            ["history" if n == BEFORE else n for n in self.table.column_names if n != "history"]
+        )
+        elements = Elements.from_table(table, self.elements.slots, self.elements.history_names)
+        known = elements.history[np.maximum(self.bags.element, 0)]
+        history = np.where((self.bags.element >= 0)[..., None], known, np.nan).astype(np.float32)
+        return replace(self, bags=replace(self.bags, history=history), elements=elements)
 
     @property
     def train(self) -> Bags:

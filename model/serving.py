@@ -132,9 +132,7 @@ class ServingPolicy:
             found[rows] = self._drawn(batch, request, draws, rng)
         return chance, found
 
-    def _chance(
-        self, batch: Batch, rows: np.ndarray, request: Tensor, bags: Bags
-    ) -> np.ndarray:
+    def _chance(self, batch: Batch, rows: np.ndarray, request: Tensor, bags: Bags) -> np.ndarray:
         product = batch.requests.product[request.numpy()]
         local = batch.requests.proposer.lattice.local(product, bags.element[rows])
         asked = torch.from_numpy(local)[:, None]

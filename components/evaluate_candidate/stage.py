@@ -82,7 +82,9 @@ def run(day: Day, settings: Settings) -> Result:
 
 def measure(day: Day, settings: Settings, champion: Champion | None) -> dict[str, Any]:
     """The evidence as plain JSON values (validation/gate/evidence.py)."""
-    rows = read_training_set(day, settings.slots, settings.context, settings.feature_names)
+    rows = read_training_set(
+        day, settings.slots, settings.context, settings.feature_names
+    ).judging()
     holdout = rows.holdout
     mature = holdout.click_mature if settings.target == "click" else holdout.conversion_mature
     share = float(holdout.impressions[mature].sum() / max(holdout.impressions.sum(), 1.0))

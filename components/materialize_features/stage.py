@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from components.adapters.feature_store import FeatureDoor
 from components.day import Day, Frozen, once
 from components.errors import Failed
+from components.ingest_logs.inputs import shift
 from components.materialize_features.history import ELEMENT_FEATURES, build_history
 from components.materialize_features.training import (
     choose_split,
-    current_keys,
+    first_judging_day,
+    keys_at,
     keys_to_join,
     write_elements,
     write_training_set,
@@ -73,8 +75,8 @@ def _work(day: Day, settings: Settings) -> Result:
         build_history(database, day.ds)
         _write_sources(database, day, folder)
         door.apply()
-        _join(database, door, day.ds)
         split = choose_split(database, settings.holdout_days, settings.holdout_share)
+        _join(database, door, day.ds, first_judging_day(database, split))
         target = scratch / "training_set.parquet"
         rows = write_training_set(database, settings.slots, split, target)
         day.storage().upload(target, day.path(NAME, "training_set.parquet"))
@@ -127,11 +129,13 @@ def _write_sources(database: "duckdb.DuckDBPyConnection", day: Day, folder: Path
         day.storage().upload(local, day.path(NAME, f"{table}.parquet"))
 
 
-def _join(database: "duckdb.DuckDBPyConnection", door: FeatureDoor, ds: str) -> None:
-    """Tables `history` (as known on each bag's day) and `latest` (at the end of ds)."""
+def _join(database: "duckdb.DuckDBPyConnection", door: FeatureDoor, ds: str, judging: str) -> None:
+    """Tables `history` (as known on each bag's day), `latest` (at the end of ds) and `before`
+    (at the start of the first day that judges)."""
     for table, keys in (
         ("history", keys_to_join(database)),
-        ("latest", current_keys(database, ds)),
+        ("latest", keys_at(database, shift(ds, 1))),
+        ("before", keys_at(database, judging)),
     ):
         joined = door.history_at(keys)
         database.register("joined_features", joined)

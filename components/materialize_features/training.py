@@ -35,13 +35,25 @@ def keys_to_join(database: "duckdb.DuckDBPyConnection") -> "pa.Table":
     ).to_arrow_table()
 
 
-def current_keys(database: "duckdb.DuckDBPyConnection", ds: str) -> "pa.Table":
-    """Every known element with the end of ds, for the bundle."""
+def keys_at(database: "duckdb.DuckDBPyConnection", day: str) -> "pa.Table":
+    """Every known element at the start of a day."""
     return database.execute(
         f"SELECT DISTINCT {element_key('product_id', 'slot', 'element_id')} AS element_key, "
-        f"CAST(CAST({quote(ds)} AS DATE) + 1 AS TIMESTAMPTZ) AS event_timestamp "
+        f"CAST(CAST({quote(day)} AS DATE) AS TIMESTAMPTZ) AS event_timestamp "
         "FROM elements ORDER BY ALL"
     ).to_arrow_table()
+
+
+def first_judging_day(database: "duckdb.DuckDBPyConnection", split: Split) -> str:
+    """The earliest day with held-out bags: what the judges may know ends where it starts."""
+    row = database.execute(
+        f"SELECT CAST(min(ds) AS VARCHAR) FROM bags WHERE {split.held_out}"
+    ).fetchone()
+    if row is not None and row[0] is not None:
+        return row[0]
+    last = database.execute("SELECT CAST(max(ds) AS VARCHAR) FROM bags").fetchone()
+    assert last is not None
+    return last[0]
 
 
 def choose_split(
@@ -104,14 +116,20 @@ def write_training_set(
 
 
 def write_elements(database: "duckdb.DuckDBPyConnection", target: Path) -> int:
-    """Every known element with its newest content, history at the end of ds, and `current`."""
-    names = ", ".join(f"h.{name}" for name in ELEMENT_FEATURES)
+    """Every known element with its newest content, `current`, its history at the end of ds, and
+    `history_before`, at the start of the first day that judges."""
+    key = element_key("e.product_id", "e.slot", "e.element_id")
+    history, before = (
+        f"CASE WHEN {t}.weight_1 IS NULL THEN NULL "
+        f"ELSE [{', '.join(f'{t}.{name}' for name in ELEMENT_FEATURES)}] END"
+        for t in ("h", "b")
+    )
     database.execute(
         f"""
         COPY (
-            SELECT e.*, CASE WHEN h.weight_1 IS NULL THEN NULL ELSE [{names}] END AS history
-            FROM elements e LEFT JOIN latest h
-              ON h.element_key = {element_key("e.product_id", "e.slot", "e.element_id")}
+            SELECT e.*, {history} AS history, {before} AS history_before
+            FROM elements e LEFT JOIN latest h ON h.element_key = {key}
+            LEFT JOIN before b ON b.element_key = {key}
             ORDER BY product_id, slot, element_id
         ) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd)
         """

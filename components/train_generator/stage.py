@@ -13,7 +13,7 @@ from components.devices import choose_device, watched
 from components.errors import Refused
 from components.train_reward.stage import Result as RewardResult
 from components.train_reward.stage import load_reward
-from components.training_set import TrainingSet, read_training_set, upload_folder
+from components.training_set import BEFORE, TrainingSet, read_training_set, upload_folder
 from components.window import catalog_file, read_window
 from model.bags import Bags
 from model.bundle import save_draft
@@ -80,7 +80,12 @@ def _work(day: Day, settings: Settings) -> Result:
         raise Refused(f"the generator cannot be trained: {error}") from error
     with day.scratch("draft") as folder:
         save_draft(
-            folder, reward, generator, rows.table, rules, _described(day, settings, rules)
+            folder,
+            reward,
+            generator,
+            rows.table.drop_columns([BEFORE]),
+            rules,
+            _described(day, settings, rules),
         )
         upload_folder(day, folder, day.path(NAME, "bundle"))
     numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, int | float)}

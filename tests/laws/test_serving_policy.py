@@ -149,6 +149,13 @@ def test_samples_of_many_requests_are_legal_and_have_a_propensity(shop, policy):
         assert (policy.propensity(shown) > 0).all()
 
 
+def test_a_replay_is_the_propensity_and_the_sample_in_one_pass(shop, policy):
+    bags = shop.bags(600, seed=9)
+    chance, rows = policy.replay(bags, 3, np.random.default_rng(7))
+    np.testing.assert_array_equal(chance, policy.propensity(bags))
+    np.testing.assert_array_equal(rows, policy.sample(bags, 3, np.random.default_rng(7)))
+
+
 @pytest.mark.parametrize("k", [1, 5, 40, 10_000])
 @pytest.mark.parametrize("temperature", [0.1, 0.0005])
 @pytest.mark.parametrize("learned", [True, False])

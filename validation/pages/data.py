@@ -133,11 +133,12 @@ def verdict_sentence(view: Mapping[str, Any]) -> str:
 def _totals(view: Mapping[str, Any]) -> dict[str, Any]:
     """Rows of all files: kept and repeated ones, and the shares of those set aside and blamed."""
     read = view["read"]
+    distinct = read - sum(file["duplicate"] for file in view["files"])
     return {
         "kept": sum(file["kept"] for file in view["files"]),
         "duplicate": sum(file["duplicate"] for file in view["files"]),
         "unfit_share": view["unfit"] / read if read else None,
-        "blamed_share": view["blamed"] / read if read else None,
+        "blamed_share": view["blamed"] / distinct if distinct else None,
         "unknown_share": view["propensity"]["unknown"] / view["fit"] if view["fit"] else None,
     }
 

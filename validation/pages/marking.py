@@ -14,6 +14,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "slot": ("creative",),
     "element": ("creative",),
     "allowed": ("creative",),
+    "negative_clicks": ("clicks",),
     "clicks": ("clicks", "impressions"),
     "impressions": ("impressions",),
     "conversions": ("conversions",),
