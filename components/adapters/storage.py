@@ -5,13 +5,16 @@ two writers one wins and the other gets `Conflict`), and every error of boto3 co
 sentence. Credentials come from the environment alone, as boto3 reads them.
 """
 
+import atexit
 import fcntl
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -148,7 +151,6 @@ class S3Storage:
         self._bucket = bucket
         self._prefix = prefix.strip("/")
         self._endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3")
-        self._spool = tempfile.TemporaryDirectory(prefix="genco-spool-")
         self._client = self._connect()
 
     def _connect(self) -> Any:
@@ -158,7 +160,10 @@ class S3Storage:
         retries = {"max_attempts": 5, "mode": "standard"}
         settings = Config(retries=retries, connect_timeout=5, read_timeout=60)  # type: ignore[arg-type]
         region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
-        return boto3.client("s3", endpoint_url=self._endpoint, config=settings, region_name=region)
+        session = boto3.session.Session()  # the default one keeps the first credentials it saw
+        return session.client(
+            "s3", endpoint_url=self._endpoint, config=settings, region_name=region
+        )
 
     def _key(self, path: str) -> str:
         return f"{self._prefix}/{path}" if self._prefix else path
@@ -234,12 +239,15 @@ class S3Storage:
 
     def fetch(self, path: str) -> Path:
         """A local file with the object's bytes; do not write to it."""
-        tag = hashlib.sha256(f"{path}@{self._head(path)}".encode()).hexdigest()[:24]
-        local = Path(self._spool.name) / tag / path.rsplit("/", 1)[-1]
+        told = f"{self._endpoint} {self.locate(path)} {self._head(path)}"
+        tag = hashlib.sha256(told.encode()).hexdigest()[:24]
+        local = _spool() / tag / path.rsplit("/", 1)[-1]
         if not local.exists():
             local.parent.mkdir(parents=True, exist_ok=True)
+            draft = local.with_name(f".{local.name}.part")
             with self._speaking("download", path):
-                self._client.download_file(self._bucket, self._key(path), str(local))
+                self._client.download_file(self._bucket, self._key(path), str(draft))
+            draft.replace(local)
         return local
 
     def upload(self, local: Path, path: str) -> None:
@@ -248,6 +256,14 @@ class S3Storage:
 
     def locate(self, path: str) -> str:
         return f"{self.root}/{path}"
+
+
+@cache
+def _spool() -> Path:
+    """Where this process keeps downloads; removed when it ends."""
+    folder = tempfile.mkdtemp(prefix="genco-spool-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _is_marker(name: str) -> bool:

@@ -18,7 +18,6 @@ from components.window import catalog_file, read_window
 from model.bags import Bags
 from model.bundle import save_draft
 from model.combinations import Rules
-from model.determinism import deterministic
 from model.generator.fit import GeneratorConfig, fit_generator
 
 NAME = "train_generator"
@@ -63,19 +62,18 @@ def _work(day: Day, settings: Settings) -> Result:
     rules = _rules(day, settings, rows)
     device = choose_device(settings.device)
     try:
-        with deterministic(device):
-            generator, metrics = fit_generator(
-                rows.train,
-                rows.elements,
-                rules,
-                reward,
-                settings.context,
-                GeneratorConfig(**settings.options),  # type: ignore[arg-type]
-                seed=settings.seed,
-                device=device,
-                checkpoint=Path(day.work) / "checkpoints" / day.attempt,
-                progress=watched("generator"),
-            )
+        generator, metrics = fit_generator(
+            rows.train,
+            rows.elements,
+            rules,
+            reward,
+            settings.context,
+            GeneratorConfig(**settings.options),  # type: ignore[arg-type]
+            seed=settings.seed,
+            device=device,
+            checkpoint=Path(day.work) / "checkpoints" / day.attempt,
+            progress=watched("generator"),
+        )
     except ValueError as error:
         raise Refused(f"the generator cannot be trained: {error}") from error
     with day.scratch("draft") as folder:
@@ -88,7 +86,8 @@ def _work(day: Day, settings: Settings) -> Result:
             _described(day, settings, rules),
         )
         upload_folder(day, folder, day.path(NAME, "bundle"))
-    numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, int | float)}
+    told = {k: v for k, v in metrics.items() if k != "resumed_at"}  # a kill leaves no trace
+    numbers = {k: float(v) for k, v in told.items() if isinstance(v, int | float)}
     return Result(
         metrics=numbers,
         draft=day.path(NAME, "bundle"),

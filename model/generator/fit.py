@@ -12,6 +12,7 @@ from torch import Tensor
 
 from model.bags import Bags
 from model.combinations import Rules
+from model.determinism import deterministic
 from model.elements import Elements
 from model.generator import checkpoint as disk
 from model.generator import decode, report
@@ -55,12 +56,13 @@ def fit_generator(
     learner = Learner(ground, config, seed, device)
     resumed_at = learner.resume(checkpoint)
     total = config.clone_steps + config.steps
-    while learner.done < total:
-        learner.advance()
-        if checkpoint is not None and learner.done % config.checkpoint_every == 0:
-            learner.save(checkpoint)
-        if progress is not None:
-            progress(learner.done, total)
+    with deterministic(device):
+        while learner.done < total:
+            learner.advance()
+            if checkpoint is not None and learner.done % config.checkpoint_every == 0:
+                learner.save(checkpoint)
+            if progress is not None:
+                progress(learner.done, total)
     learner.check()
     cloned = Generator(learner.cloned(), ground.encoding, ground.pool.caution)
     generator = Generator(learner.network.cpu(), ground.encoding, ground.pool.caution)

@@ -17,7 +17,7 @@ class RewardConfig:
     """
 
     target: Literal["click", "conversion", "value"] = "click"
-    members: int = 3
+    members: int = 4
     steps: int = 240
     batch: int = 16384
     learning_rate: float = 0.03
@@ -28,14 +28,14 @@ class RewardConfig:
     bins: int = 8
     dispersion: float = 2.0
     comparison: float = 0.5
-    id_dropout: float = 0.15
+    id_dropout: float = 0.6
     scale_text: float = 0.25
     scale_embedding: float = 0.25
     scale_shared_id: float = 0.2
-    scale_id: float = 0.2
+    scale_id: float = 0.12
     scale_history: float = 0.2
     scale_slot: float = 0.5
     scale_product: float = 1.0
     scale_context: float = 0.7
-    scale_interaction: float = 0.25
-    scale_context_element: float = 0.25
+    scale_interaction: float = 0.1
+    scale_context_element: float = 0.1

@@ -26,6 +26,7 @@ from model.reward.reward import Reward, encode
 __all__ = ["Reward", "RewardConfig", "fit_reward"]
 CHECKS = 24  # how often in a training run the tuning rows are looked at
 FEW_ROWS = 64  # rows a product below which batches hold whole products
+HALF_WEIGHT = 0.9  # how far a member's weight of a cluster lies from 1
 VALUE_PRIOR = 10.0  # conversions of mean value that a product is credited with
 
 
@@ -130,11 +131,18 @@ def _odds(events: np.ndarray, trials: np.ndarray) -> float:
 
 
 def _weights(bags: Bags, members: int, rng: np.random.Generator) -> np.ndarray:
-    """(n, M) one exponential weight a cluster and member; a lone member weighs all alike."""
-    if members == 1:
-        return np.ones((len(bags), 1))
+    """(n, M) weight of each cluster for each member, 1 on average over every two of them.
+
+    Members come in pairs that stress complementary halves of the clusters (balanced half-samples,
+    McCarthy 1969), so that their mean is the model of all rows and only their spread is drawn. A
+    member without a partner weighs all alike.
+    """
     names, codes = np.unique(bags.cluster_id.astype(str), return_inverse=True)
-    return rng.exponential(size=(len(names), members))[codes]
+    weight = np.ones((len(names), members))
+    for first in range(0, members - 1, 2):
+        half = HALF_WEIGHT * rng.choice([-1.0, 1.0], size=len(names))
+        weight[:, first], weight[:, first + 1] = 1 + half, 1 - half
+    return weight[codes]
 
 
 def _rows(

@@ -4,7 +4,7 @@
 
 An element's term is linear in what is known of it: hashed n-grams, embeddings, ids, history; its
 interaction factor u and context factor v are linear in embeddings and ids. Members of the ensemble
-differ in their start and in the weight that each cluster has (Rubin 1981, Bayesian bootstrap).
+differ in their start and in the weight that each cluster has for them (fit.py).
 """
 
 from dataclasses import dataclass

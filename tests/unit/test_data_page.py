@@ -134,7 +134,7 @@ def test_a_blocked_day_names_the_fit_attempt_that_stands():
 
 def test_first_screen_tells_the_counts_the_reasons_and_the_commands():
     said = page(blocked_day()).said["verdict"]
-    for shown in ("5,000", "3,987 bags", "400 rows", "390 rows", "7.8 %", "limit 5 %", "500 rows"):
+    for shown in ("5,000", "3,987 bags", "400 rows", "390 rows", "8.67 %", "limit 5 %", "500 rows"):
         assert shown in said
     assert "390 of 5,000 rows are unfit" in said
     assert f"genco dq show --ds {DS} --config FILE --rule propensity" in said
