@@ -1,0 +1,1 @@
+"""The verbs of `genco`, a file a topic; each registers its commands on the app."""
