@@ -10,7 +10,7 @@ export UV_FIND_LINKS := $(if $(UV_FIND_LINKS),$(UV_FIND_LINKS),$(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fix up down status compile bench-day bench-upworthy bench-shop clean
+.PHONY: help install run test check fix up down status compile bench-day bench-upworthy bench-shop bench-estimators bench-gate bench-generator bench-loop clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -60,6 +60,18 @@ bench-upworthy: install  ## clicks gained on later tests of the archive, beside 
 
 bench-shop: install  ## true value of the published policy in ten simulated shops
 	$(BIN)/python -m benchmarks.shop_value
+
+bench-estimators: install  ## cost of judging ten million rows, and what intervals cover
+	$(BIN)/python -m benchmarks.estimators
+
+bench-gate: install  ## power curve of the gate, coverage of intervals, false promotions over 20 looks
+	$(BIN)/python -m benchmarks.gate_power
+
+bench-generator: install  ## the generator: known truth, reward hacking probe, options, legality
+	$(BIN)/python -m benchmarks.generator
+
+bench-loop: install  ## 20 closed-loop days in five shops against seven baselines: build/loop
+	$(BIN)/python -m benchmarks.loop
 
 clean:  ## remove build/ and data/ (not .venv)
 	rm -rf build data

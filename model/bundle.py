@@ -6,7 +6,7 @@ A draft holds the models; `seal` adds the manifest, after which every byte is ac
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ MODEL_FILES = (
     "combinations.parquet",
     "forbidden.parquet",
 )
+SIGNATURE = "signature"
+Intact = Callable[[bytes, bytes | None], bool]  # (manifest, signature or None) -> it may be read
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib")
 
 
@@ -98,14 +100,18 @@ def save_draft(
 
 def seal(folder: Path, provenance: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest, written last: provenance and the sha256 of every other file."""
-    files = {f.name: _digest(f) for f in sorted(folder.iterdir()) if f.name != "manifest.json"}
+    outside = ("manifest.json", SIGNATURE)
+    files = {f.name: _digest(f) for f in sorted(folder.iterdir()) if f.name not in outside}
     manifest = {**provenance, "files": files}
     (folder / "manifest.json").write_bytes(_json(manifest))
     return manifest
 
 
-def verify(folder: Path) -> dict[str, Any]:
-    """The manifest of a whole and unchanged bundle, or BadBundle naming the file at fault."""
+def verify(folder: Path, intact: Intact | None = None) -> dict[str, Any]:
+    """The manifest of a whole and unchanged bundle, or BadBundle naming the file at fault.
+
+    `intact` is asked about the signature over the manifest's bytes; None asks nobody.
+    """
     target = folder / "manifest.json"
     if not target.is_file():
         raise BadBundle(f"{folder} holds no manifest.json; expected a sealed bundle (CONTRACT 4)")
@@ -115,8 +121,16 @@ def verify(folder: Path) -> dict[str, Any]:
                 f"{file} may hold pickled code and was not opened; a bundle is safetensors, "
                 "Parquet and JSON only: remove it and take the bundle from the store again"
             )
-    manifest = json.loads(target.read_text())
-    present = {file.name for file in folder.iterdir()} - {"manifest.json", "signature"}
+    content, signature = target.read_bytes(), folder / SIGNATURE
+    if intact is not None and not intact(
+        content, signature.read_bytes() if signature.is_file() else None
+    ):
+        raise BadBundle(
+            f"the signature of {target} is wrong: the manifest or the signature was changed after "
+            "sealing; take the bundle from the store again"
+        )
+    manifest = _manifest(target, content)
+    present = {file.name for file in folder.iterdir()} - {"manifest.json", SIGNATURE}
     listed = set(manifest["files"])
     if present != listed:
         raise BadBundle(
@@ -132,10 +146,20 @@ def verify(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def load_bundle(folder: Path, sealed: bool = True) -> Bundle:
-    """The version in a folder, verified first unless it is a draft."""
+def _manifest(file: Path, content: bytes) -> dict[str, Any]:
+    try:
+        manifest = json.loads(content)
+        if isinstance(manifest["files"], dict):
+            return manifest
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise BadBundle(f"{file} is not a bundle's manifest; take the bundle from the store again")
+
+
+def load_bundle(folder: Path, sealed: bool = True, intact: Intact | None = None) -> Bundle:
+    """The version in a folder, verified first unless it is a draft; `intact` as in `verify`."""
     if sealed:
-        verify(folder)
+        verify(folder, intact)
     try:
         config = json.loads((folder / "config.json").read_text())
     except (OSError, json.JSONDecodeError) as error:

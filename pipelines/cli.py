@@ -7,7 +7,7 @@ import warnings
 import typer
 
 from components.errors import GencoError
-from pipelines.verbs import asking, day, deciding, quality
+from pipelines.verbs import asking, day, deciding, inbox, judging, quality, trust
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,7 +19,10 @@ TOPICS = (
     day,
     asking,
     deciding,
+    inbox,
+    judging,
     quality,
+    trust,
 )
 for topic in TOPICS:
     topic.register(app)

@@ -62,10 +62,11 @@ class Ingest(Frozen):
 
 
 class Features(Frozen):
-    """Where Feast keeps its registry and its online values."""
+    """Where Feast keeps its registry and its online values, and what embeds texts (extra `text`)."""
 
     registry: str | None = None
     redis: str | None = None
+    text_encoder: Literal["minilm"] | None = None
 
 
 class Training(Frozen):
@@ -76,9 +77,22 @@ class Training(Frozen):
 
 
 class Registry(Frozen):
-    """MLflow: its tracking URI (default: SQLite beside the store)."""
+    """MLflow: its tracking URI (default: SQLite beside the store).
+
+    trusted_keys: public keys whose signatures count, each PEM, base64 or a file of either;
+    with none, the keys that the store publishes (docs/keys.md).
+    """
 
     tracking_uri: str | None = None
+    trusted_keys: tuple[str, ...] = ()
+
+
+class Identity(Frozen):
+    """Whose tokens (GENCO_ID_TOKEN) say who acts; jwks: a file or an https URL of its keys."""
+
+    issuer: str
+    audience: str
+    jwks: str
 
 
 class Publish(Frozen):
@@ -100,9 +114,13 @@ class Gate(Frozen):
 
 
 class Notify(Frozen):
-    """Where the run's one message goes beside the log."""
+    """Where the run's one message goes beside the log, and MLflow's secret for `notify --listen`.
+
+    Both name variables of the environment that hold the secret.
+    """
 
     webhook_env: str = "GENCO_WEBHOOK_URL"
+    mlflow_secret_env: str = "GENCO_MLFLOW_WEBHOOK_SECRET"
 
 
 class Config(Frozen):
@@ -128,6 +146,7 @@ class Config(Frozen):
     train_reward: Training = Training()
     train_generator: Training = Training()
     registry: Registry = Registry()
+    identity: Identity | None = None
     publish: Publish = Publish()
     gate: Gate = Gate()
     notify: Notify = Notify()
@@ -162,6 +181,7 @@ class Config(Frozen):
             "notify",
         }
         meaning = self.model_dump(mode="json", exclude=places)
+        meaning["text_encoder"] = self.features.text_encoder
         text = json.dumps(meaning, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

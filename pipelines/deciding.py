@@ -14,8 +14,7 @@ from components.publish_policy.stage import Settings as PublishSettings
 from components.publish_policy.stage import publish_champion
 from components.register_version.stage import open_registry
 from pipelines.config import Config, load_config
-from pipelines.environment import identity
-from pipelines.running import absolute, make_plan, tracking_uri, work_folder
+from pipelines.running import absolute, acting_person, make_plan, tracking_uri, work_folder
 
 
 def open_desk(file: Path, who: str | None) -> Desk:
@@ -27,7 +26,9 @@ def _desk(config: Config, who: str | None) -> Desk:
     storage = open_storage(config.store, config.endpoint_url)
     place = Day(ds="", store=config.store, work=str(work_folder(config)))
     registry = open_registry(place, config.name, tracking_uri(config))
-    return Desk(storage, registry, Ledger(storage, config.name), who or identity(), now)
+    acting = acting_person(config, who)
+    ledger = Ledger(storage, config.name)
+    return Desk(storage, registry, ledger, acting.name, now, acting.kind, acting.unproven)
 
 
 def promote(file: Path, who: str | None, number: int) -> dict[str, Any]:

@@ -49,15 +49,18 @@ class Stopwatch:
             self.seconds[name] = round(time.perf_counter() - began, 3)
 
 
-def run_day(plan: str, ds: str, until: str | None, watch: Watch) -> Summary:
-    """Runs the day, or up to and including stage `until`; a refused day is a BLOCKED summary."""
+def run_day(plan: str, ds: str, until: str | None, watch: Watch, afresh: bool = False) -> Summary:
+    """Runs the day, or up to and including stage `until`; a refused day is a BLOCKED summary.
+
+    `afresh` judges again what was judged before.
+    """
     day = day_of(plan, ds)
     clock = Stopwatch(watch)
     summary = Summary(ds)
     failed = True
     try:
         try:
-            _stages(day, plan, until, clock, summary)
+            _stages(day, plan, until, clock, summary, afresh)
         except Conflict:
             raise  # another run was first: nothing is wrong with the day
         except Refused as error:
@@ -72,7 +75,9 @@ def run_day(plan: str, ds: str, until: str | None, watch: Watch) -> Summary:
     return summary
 
 
-def _stages(day: Day, plan: str, until: str | None, clock: Stopwatch, summary: Summary) -> None:
+def _stages(
+    day: Day, plan: str, until: str | None, clock: Stopwatch, summary: Summary, afresh: bool
+) -> None:
     from components.ingest_logs import stage as ingest_logs
     from components.validate_logs import stage as validate_logs
 
@@ -82,7 +87,7 @@ def _stages(day: Day, plan: str, until: str | None, clock: Stopwatch, summary: S
     summary.attempt = day.attempt
     if until == "ingest_logs":
         return
-    if unchanged(day.storage(), day, summary):
+    if not afresh and unchanged(day.storage(), day, summary):
         return
     with clock.stage("validate_logs"):
         settings = settings_of(plan, "validate_logs", validate_logs.Settings)

@@ -4,8 +4,10 @@ The same plan drives all three doors, so they cannot differ in what they were to
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
+from components.errors import WrongUse
 from components.evaluate_candidate.stage import Settings as EvaluateCandidate
 from components.gate_promotion.stage import Settings as GatePromotion
 from components.ingest_logs.stage import Settings as IngestLogs
@@ -19,6 +21,7 @@ from components.train_reward.stage import Settings as TrainReward
 from components.validate_logs.stage import Settings as ValidateLogs
 from pipelines.config import Config
 from pipelines.environment import code_identity
+from validation.gate.limits import Limits
 
 
 def identity_of(config: Config) -> dict[str, Any]:
@@ -68,6 +71,7 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
             registry=config.features.registry,
             redis=config.features.redis,
             memory=config.ingest.memory,
+            text_encoder=config.features.text_encoder,
         ),
         "train_reward": TrainReward(
             **training,
@@ -94,12 +98,17 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
             target=config.reward.target,
             by_product=config.holdout.share is not None,
             draws=config.gate.draws,
+            level=judged_level(config),
             identity=identity,
             author=author,
         ),
         "register_version": RegisterVersion(**registry, identity=identity, config_digest=judged),
         "gate_promotion": GatePromotion(
-            **registry, limits=config.gate.limits, author=author, identity=identity
+            **registry,
+            trusted_keys=trusted_keys(config),
+            limits=config.gate.limits,
+            author=author,
+            identity=identity,
         ),
         "publish_policy": PublishPolicy(
             **registry, cells=published_cells(config), top=config.publish.top
@@ -109,6 +118,24 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
     plan = {stage: chosen.model_dump(mode="json") for stage, chosen in settings.items()}
     place = {"store": config.store, "endpoint": config.endpoint_url, "work": work}
     return {"place": place, **json.loads(json.dumps(plan))}
+
+
+def trusted_keys(config: Config) -> tuple[str, ...]:
+    """The configured public keys as text, so that a step elsewhere needs no file."""
+    return tuple(
+        Path(key).read_text() if len(key) < 4096 and Path(key).is_file() else key
+        for key in config.registry.trusted_keys
+    )
+
+
+def judged_level(config: Config) -> float:
+    """The level of all looks together, which the gate will ask for."""
+    if config.gate.limits is None:
+        return Limits().policy_value.level
+    try:
+        return Limits.from_dict(config.gate.limits).policy_value.level
+    except ValueError as error:
+        raise WrongUse(f"gate.limits: {error}") from error
 
 
 def published_cells(config: Config) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from components.adapters.identity import Issuer, Person, find_person
 from components.errors import WrongUse
 from components.plan import check_ds
 from pipelines.config import Config, load_config
@@ -28,6 +29,13 @@ def work_folder(config: Config) -> Path:
     return Path(config.store).absolute() / "work"
 
 
+def acting_person(config: Config, named: str | None = None) -> Person:
+    """Who acts: as MLflow or the config's issuer says, else --as, GENCO_IDENTITY or the login."""
+    asked = config.identity
+    issuer = None if asked is None else Issuer(asked.issuer, asked.audience, asked.jwks)
+    return find_person(os.environ, named, identity(), tracking_uri(config), issuer)
+
+
 def tracking_uri(config: Config) -> str:
     """MLflow as configured, else as the environment says, else SQLite in the work folder."""
     configured = config.registry.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
@@ -49,11 +57,18 @@ def make_plan(config: Config) -> str:
     from pipelines.plan import plan_of
 
     work = work_folder(config)
-    return json.dumps(plan_of(absolute(config), str(work), tracking_uri(config), identity()))
+    return json.dumps(
+        plan_of(absolute(config), str(work), tracking_uri(config), acting_person(config).name)
+    )
 
 
-def run(file: Path, ds: str, until: str | None, runner: str) -> Summary:
-    """The day's summary; WrongUse before anything is read where the call makes no sense."""
+def run(
+    file: Path, ds: str, until: str | None, runner: str, rebaseline: str | None = None
+) -> Summary:
+    """The day's summary; WrongUse before anything is read where the call makes no sense.
+
+    `rebaseline` is the written reason why a champion that can't be read need not be compared with.
+    """
     from pipelines.stages import STAGES
 
     check_ds(ds)
@@ -64,13 +79,17 @@ def run(file: Path, ds: str, until: str | None, runner: str) -> Summary:
     if runner == "kfp" and until is not None:
         raise WrongUse("--until goes with --runner local: the compiled graph runs whole")
     plan = make_plan(load_config(file))
+    if rebaseline is not None:
+        from pipelines.deciding import open_desk
+
+        open_desk(file, None).rebaseline(rebaseline)
     if runner == "kfp":
         from pipelines import kfp_local
 
         return kfp_local.run_day(plan, ds, _watch)
     from pipelines import local
 
-    return local.run_day(plan, ds, until, _watch)
+    return local.run_day(plan, ds, until, _watch, afresh=rebaseline is not None)
 
 
 def _watch(stage: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from components.adapters.signing import is_intact
 from components.errors import Refused, WrongUse
 from model.bags import Bags, read_bags, read_context
 from model.bundle import BadBundle, Bundle, load_bundle
@@ -20,7 +21,7 @@ _ELEMENT_COLUMNS = ("product_id", "slot", "element_id")
 def open_bundle(folder: Path) -> Bundle:
     """The verified bundle, or Refused saying what is wrong with it."""
     try:
-        return load_bundle(folder)
+        return load_bundle(folder, intact=is_intact)
     except BadBundle as error:
         raise Refused(str(error)) from error
 
@@ -87,10 +88,28 @@ def _elements(file: Path, opened: Bundle) -> Elements:
             f"--elements {file} has slots {', '.join(map(str, strangers))}; this bundle knows "
             f"{', '.join(opened.slots)}"
         )
+    table = _embedded(table, opened)
     try:
         return Elements.from_table(table, opened.slots)
     except ValueError as error:
         raise Refused(f"--elements {file}: {error}") from error
+
+
+def _embedded(table: pa.Table, opened: Bundle) -> pa.Table:
+    """Texts embedded as those that the model was trained on; the table as it is where none were."""
+    used = opened.config.get("text_encoder")
+    if not used or not used["slots"] or "text" not in table.column_names:
+        return table
+    from components.adapters.text_encoder import TextEncoder
+    from components.materialize_features.embedding import embed_table
+
+    encoder = TextEncoder(used["name"])
+    if encoder.fingerprint != used["fingerprint"]:
+        raise Refused(
+            f"the bundle's texts were embedded by {used['fingerprint']}, installed here is "
+            f"{encoder.fingerprint}; install the one that the bundle names"
+        )
+    return embed_table(table, encoder, slots=used["slots"])[0]
 
 
 def recommend(

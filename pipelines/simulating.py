@@ -1,7 +1,10 @@
-"""`genco simulate`: days of the example shop, for a first run and for tests."""
+"""`genco simulate`: days of the example shop, and the closed loop in it (`simulate loop`)."""
 
+import json
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 
@@ -18,3 +21,35 @@ def write_shop(out: Path, days: int, ds: str, impressions: int, seed: int) -> di
 
 def words(told: dict[str, Any]) -> str:
     return f"{told['days']} days up to {told['ds']} of the shop are in {told['out']}"
+
+
+def loop(
+    out: Path | None,
+    days: int,
+    seeds: range,
+    products: int,
+    displays: int,
+    said: Callable[[str], None],
+) -> dict[str, Any]:
+    """What policies that learn from their own displays lose against the best possible.
+
+    With `out`, the days, the facts and a plot are written there.
+    """
+    from examples.loop import told
+    from examples.loop.match import matches_of
+    from examples.loop.plot import plot
+
+    matches = matches_of(seeds, products, days, displays, perf_counter, said)
+    found = told.facts(matches)
+    if out is not None:
+        told.write_matches(out / "matches.json", matches)
+        (out / "loop.json").write_text(json.dumps(found, indent=1) + "\n")
+        (out / "loop.svg").write_text(plot(matches))
+    return found
+
+
+def loop_words(found: dict[str, Any]) -> str:
+    """The facts as a table."""
+    from examples.loop.told import table
+
+    return table(found)

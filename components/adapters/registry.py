@@ -12,6 +12,7 @@ from components.errors import Failed
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 FINGERPRINT = "genco.fingerprint"
+ENTRY = "genco.ledger"  # number of the ledger's entry that a version rests on
 BUNDLE = "genco.bundle"
 
 
@@ -64,23 +65,36 @@ class Registry:
         with self._speaking("search the registry"):
             query = f"name = '{self._name}' and tags.`{FINGERPRINT}` = '{fingerprint}'"
             found = self._client.search_model_versions(query)
-        return self._read(found[0]) if found else None
+        return min(map(self._read, found), key=lambda v: v.number) if found else None
 
     def get(self, number: int) -> Version | None:
         """A version by its number, or None."""
+        return next((version for version in self.versions() if version.number == number), None)
+
+    def versions(self) -> list[Version]:
+        """Every version, by number."""
         with self._speaking("read the registry"):
-            found = self._client.search_model_versions(f"name = '{self._name}'")
-        return next((self._read(v) for v in found if int(v.version) == number), None)
+            query = f"name = '{self._name}'"
+            page = self._client.search_model_versions(query)
+            found = list(page)
+            while page.token:
+                page = self._client.search_model_versions(query, page_token=page.token)
+                found += page
+        return sorted((self._read(v) for v in found), key=lambda version: version.number)
+
+    def aliases(self) -> dict[str, int]:
+        """Alias -> the number of the version that it names."""
+        with self._speaking("read the registry"):
+            found = self._client.search_registered_models(f"name = '{self._name}'")
+        return {a: int(number) for a, number in found[0].aliases.items()} if found else {}
 
     def alias(self, alias: str) -> Version | None:
         """The version that an alias names, or None."""
-        with self._speaking("read the registry"):
-            found = self._client.search_registered_models(f"name = '{self._name}'")
-        number = found[0].aliases.get(alias) if found else None
-        return self.get(int(number)) if number is not None else None
+        number = self.aliases().get(alias)
+        return self.get(number) if number is not None else None
 
     def _read(self, version: Any) -> Version:
-        return Version(int(version.version), version.tags[BUNDLE], dict(version.tags))
+        return Version(int(version.version), version.tags.get(BUNDLE, ""), dict(version.tags))
 
     def register(
         self,
@@ -91,7 +105,8 @@ class Registry:
     ) -> Version:
         """A new version with a run that shows its metrics and text artifacts (name -> content).
 
-        A run that the platform started for this step (MLFLOW_RUN_ID) is adopted.
+        A run that the platform started for this step (MLFLOW_RUN_ID) is adopted. Where another
+        run registered the same fingerprint meanwhile, the lower number stands for both.
         """
         with self._speaking("register a version"):
             self._ensure_model()
@@ -102,7 +117,15 @@ class Registry:
             )
             if not os.environ.get("MLFLOW_RUN_ID"):
                 self._client.set_terminated(run)
-        return self._read(version)
+            return self._first(self._read(version))
+
+    def _first(self, mine: Version) -> Version:
+        """The lowest version of this fingerprint; ours is withdrawn where it is another."""
+        first = self.find(mine.tags[FINGERPRINT]) if FINGERPRINT in mine.tags else None
+        if first is None or first.number == mine.number:
+            return mine
+        self._client.delete_model_version(self._name, str(mine.number))
+        return first
 
     def _ensure_model(self) -> None:
         if not self._client.search_registered_models(f"name = '{self._name}'"):
@@ -133,12 +156,31 @@ class Registry:
         with self._speaking(f"move alias {alias}"):
             self._client.set_registered_model_alias(self._name, alias, str(number))
 
+    def tag(self, number: int, key: str, value: str) -> None:
+        """The version says this of itself from now on."""
+        with self._speaking(f"tag version {number}"):
+            self._client.set_model_version_tag(self._name, str(number), key, value)
+
+    def subscribe(self, url: str, secret: str) -> None:
+        """MLflow tells this address of every alias that is set or removed, signed."""
+        events: list[Any] = ["model_version_alias.created", "model_version_alias.deleted"]
+        with self._speaking("subscribe to aliases"):
+            for known in self._client.list_webhooks():
+                if known.url == url:
+                    self._client.delete_webhook(known.webhook_id)
+            self._client.create_webhook(f"genco {self._name}", url, events, secret=secret)
+
     def show(self, version: Version, artifacts: Mapping[str, str]) -> None:
         """Adds text artifacts to the version's run, for people who look in MLflow."""
         with self._speaking("add artifacts"):
             found = self._client.get_model_version(self._name, str(version.number))
             for name, content in artifacts.items():
                 self._client.log_text(found.run_id, content, name)
+
+
+def platform_run() -> str:
+    """The run of the platform that this step belongs to (KFP_RUN_ID), or "local"."""
+    return os.environ.get("KFP_RUN_ID") or "local"
 
 
 def _without_secret(uri: str) -> str:

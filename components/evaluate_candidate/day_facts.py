@@ -4,10 +4,12 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from components.day import Day
 from components.ingest_logs.inputs import digest
 from components.manifests import read_manifest
+from components.materialize_features.stage import NAME as FEATURES
 from components.materialize_features.stage import Result as Features
 from components.window import read_window
 
@@ -42,6 +44,15 @@ def data_facts(day: Day, mature_share: float) -> dict[str, Any]:
         "volume": _volume(day, manifest),
         "mature_share": mature_share,
     }
+
+
+def days_of(day: Day) -> tuple[list[str], list[str]]:
+    """(days of the rows that judge, days of the rows that were learned from)."""
+    file = day.storage().fetch(day.path(FEATURES, "training_set.parquet"))
+    rows = pq.read_table(file, columns=["ds", "held_out"])
+    ds = np.array([str(one)[:10] for one in rows["ds"].to_pylist()])
+    held_out = rows["held_out"].to_numpy(zero_copy_only=False)
+    return np.unique(ds[held_out]).tolist(), np.unique(ds[~held_out]).tolist()
 
 
 def _volume(day: Day, manifest: dict[str, Any]) -> dict[str, float] | None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from components.evaluate_candidate.judge import Judge
+from components.evaluate_candidate.slots import local
 from components.training_set import TrainingSet
 from model.bags import Bags
 from model.bundle import Bundle
@@ -13,16 +14,19 @@ from model.combinations import space_of
 
 PROBED = 2000  # drawn combinations whose probability gives the entropy
 DRAWS = 4  # combinations drawn a row: the expectation of the judge's prediction under the policy
+SHARE_DRAWS = 16  # and so many others: how often it shows each element
 CHANCE_SHARE = 0.1  # an element counts as covered when shown a tenth as often as chance would
 
 
 @dataclass(frozen=True)
 class Seen:
     """One policy on n rows: propensity (n,) of what was shown, drawn (n, draws, S) rows in
-    elements, q (n,) the judge's expected reward under the policy (None without a judge)."""
+    elements, others (n, more draws, S) drawn apart from them, q (n,) the judge's expected reward
+    under the policy (None without a judge)."""
 
     propensity: np.ndarray
     drawn: np.ndarray
+    others: np.ndarray
     q: np.ndarray | None
     entropy: float
     illegal: int
@@ -31,7 +35,9 @@ class Seen:
 def see(bundle: Bundle, bags: Bags, rows: TrainingSet, judge: Judge | None, seed: int) -> Seen:
     """The bundle's policy over every element that the window knows."""
     policy = bundle.policy(rows.elements)
-    propensity, drawn = policy.replay(bags, DRAWS, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    propensity, every = policy.replay(bags, DRAWS + SHARE_DRAWS, rng)
+    drawn, others = every[:, :DRAWS], every[:, DRAWS:]
     shown = _as_bags(bags, rows, drawn)
     probed = np.unique(np.linspace(0, len(shown) - 1, min(PROBED, len(shown))).astype(int))
     chosen = policy.propensity(shown.take(probed))
@@ -42,6 +48,7 @@ def see(bundle: Bundle, bags: Bags, rows: TrainingSet, judge: Judge | None, seed
     return Seen(
         propensity=propensity,
         drawn=drawn,
+        others=others,
         q=q,
         entropy=float(-np.log(np.maximum(chosen, 1e-300)).mean()) if len(chosen) else float("nan"),
         illegal=_illegal(bundle, rows, shown),
@@ -63,22 +70,8 @@ def _illegal(bundle: Bundle, rows: TrainingSet, shown: Bags) -> int:
     for product in np.unique(shown.product_id.astype(str)):
         mine = shown.element[shown.product_id == product]
         space = space_of(product, rows.elements, bundle.rules)
-        count += int((~space.legal(_local(mine, space.candidates))).sum())
+        count += int((~space.legal(local(mine, space.candidates))).sum())
     return count
-
-
-def _local(element: np.ndarray, candidates: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Rows in elements as indices into the product's candidates of each slot, -1 absent."""
-    local = np.full(element.shape, -1, np.int64)
-    for slot, rows in enumerate(candidates):
-        place = np.searchsorted(np.sort(rows), element[:, slot])
-        order = np.argsort(rows)
-        inside = (place < len(rows)) & (element[:, slot] >= 0)
-        found = np.minimum(place, max(len(rows) - 1, 0))
-        if len(rows):
-            hit = inside & (rows[order[found]] == element[:, slot])
-            local[hit, slot] = order[found[hit]]
-    return local
 
 
 def safety(new: Seen, old: Seen | None, rows: TrainingSet) -> dict[str, Any]:

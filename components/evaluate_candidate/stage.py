@@ -4,16 +4,19 @@ Both policies are scored on the same rows in this process, each from its own bun
 with final labels judge.
 """
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from components.adapters.clock import now
+from components.adapters.ledger import Ledger
 from components.day import Day, Frozen, once, to_json
-from components.evaluate_candidate.day_facts import data_facts, provenance_facts
+from components.evaluate_candidate.day_facts import data_facts, days_of, provenance_facts
+from components.evaluate_candidate.feature_facts import feature_facts
 from components.evaluate_candidate.incumbent import Champion, find_champion
-from components.evaluate_candidate.judge import Judge, cross_fit
-from components.evaluate_candidate.policies import Seen, safety, see, slice_labels
+from components.evaluate_candidate.judged import UNITS, Judged, look_at
+from components.evaluate_candidate.looks import take_look
+from components.evaluate_candidate.policies import safety, slice_labels
 from components.materialize_features.stage import NAME as FEATURES
 from components.materialize_features.stage import Result as Features
 from components.train_generator.stage import NAME as GENERATOR
@@ -21,21 +24,25 @@ from components.train_reward.stage import Settings as JudgeSettings
 from components.training_set import TrainingSet, fetch_folder, read_training_set
 from model.bags import Bags
 from model.bundle import Bundle, load_bundle
-from model.evaluation.compare import compare, predicted_gain
-from model.evaluation.logged import Logged
-from model.evaluation.overlap import overlap
+from model.evaluation.compare import predicted_gain
+from model.evaluation.outcome import judge_outcome
+from model.evaluation.overlap import overlap, slot_overlap
 from model.evaluation.scores import Outcomes, score
 from model.evaluation.slices import slice_differences
-from model.evaluation.totals import standard_estimators, tally
+from model.evaluation.spending import Look
 from validation.gate.evidence import Evidence
 from validation.gate.trees import to_tree
 
 NAME = "evaluate_candidate"
-UNITS = {"click": "clicks", "conversion": "conversions", "value": "value"}
+LEAST_EFFECTIVE = 500  # effective displays below which slices are looked at by slots
+MOST_COVERED = 0.99  # share of the displays that must have a slot weight for it
 
 
 class Settings(Frozen):
-    """The shape of a bag, the registry, and how sharply intervals are drawn."""
+    """The shape of a bag, the registry, and how sharply intervals are drawn.
+
+    level: of the two-sided intervals of all looks at a champion together.
+    """
 
     name: str
     tracking_uri: str
@@ -45,6 +52,7 @@ class Settings(Frozen):
     target: str
     by_product: bool
     draws: int
+    level: float = 0.95
     seed: int
     author: str
     identity: dict[str, Any]
@@ -68,19 +76,21 @@ def run(day: Day, settings: Settings) -> Result:
     champion = find_champion(
         day, settings.name, settings.tracking_uri, settings.slots, settings.context
     )
-    against = "log" if champion is None else f"v{champion.version.number}"
+    number = None if champion is None else champion.version.number
+    against = "log" if number is None else f"v{number}"
 
     def work() -> Result:
-        evidence = measure(day, settings, champion)
+        ledger = Ledger(day.storage(), settings.name)
+        look = take_look(ledger, day.attempt, number, day.ds, settings.level, now)
+        evidence = measure(day, settings, champion, look)
         path = day.path(NAME, f"evidence-{against}.json")
         day.storage().write(path, to_json(evidence))
-        number = None if champion is None else champion.version.number
         return Result(evidence=path, champion=number)
 
     return once(day, NAME, Result, work, variant=f"-{against}")
 
 
-def measure(day: Day, settings: Settings, champion: Champion | None) -> dict[str, Any]:
+def measure(day: Day, settings: Settings, champion: Champion | None, look: Look) -> dict[str, Any]:
     """The evidence as plain JSON values (validation/gate/evidence.py)."""
     rows = read_training_set(
         day, settings.slots, settings.context, settings.feature_names
@@ -92,39 +102,45 @@ def measure(day: Day, settings: Settings, champion: Champion | None) -> dict[str
     with day.scratch("candidate") as scratch:
         draft = fetch_folder(day, day.path(GENERATOR, "bundle"), scratch)
         candidate = load_bundle(draft, sealed=False)
-    judge = cross_fit(rows, judged, settings.judge())
-    new = see(candidate, judged, rows, judge, settings.seed)
     bundle = champion.bundle if champion is not None else None
-    old = see(bundle, judged, rows, judge, settings.seed) if bundle is not None else None
+    seen = look_at(
+        judged, rows, candidate, bundle, settings.target, settings.by_product, settings.judge()
+    )
     features = Features.model_validate_json(day.storage().read(day.path(FEATURES, "result.json")))
-    outcomes = _outcomes(judged, new, old, judge, rows, settings)
-    logged = _logged(judged, new, old, judge, rows, settings, settings.target)
+    judged_days, learned_days = days_of(day)
     tree = {
         "ds": day.ds,
-        "incumbent": _incumbent(champion),
+        "incumbent": _incumbent(champion, judged_days),
         "provenance": provenance_facts(day, settings.identity, features),
         "data": data_facts(day, share),
+        "features": feature_facts(day, features, settings.slots),
         "reward_model": to_tree(_scores(judged, candidate, bundle, rows, settings)),
-        "slices": [to_tree(s) for s in slice_differences(logged, slice_labels(judged, rows))],
+        "slices": _slices(seen),
         "policy_value": {
             "target": settings.target,
-            "level": 0.95,
-            "outcomes": outcomes,
+            "level": look.level,
+            "looks": look.number,
+            "outcomes": _outcomes(seen, settings, look.level),
             "holdout": features.split,
+            "judged_days": judged_days,
+            "learned_days": learned_days,
         },
         "safety": {
-            **safety(new, old, rows),
-            "other_fold_gain": to_tree(predicted_gain(logged, draws=settings.draws)),
+            **safety(seen.new, seen.old, rows),
+            "other_fold_gain": to_tree(
+                predicted_gain(seen.logged(settings.target), draws=settings.draws)
+            ),
         },
     }
     return Evidence.from_dict(tree).to_dict()
 
 
-def _incumbent(champion: Champion | None) -> dict[str, Any]:
+def _incumbent(champion: Champion | None, judged_days: list[str]) -> dict[str, Any]:
     if champion is None:
         return {}
     facts = {"kind": "champion", "version": str(champion.version.number)}
-    return facts | {"unreadable": champion.unreadable}
+    flattering = [ds for ds in judged_days if ds in champion.learned]
+    return facts | {"unreadable": champion.unreadable, "learned_judged": flattering}
 
 
 def _scores(
@@ -136,54 +152,30 @@ def _scores(
     return score(what, mine, theirs, draws=settings.draws, seed=settings.seed)
 
 
-def _outcomes(
-    judged: Bags,
-    new: Seen,
-    old: Seen | None,
-    judge: Judge | None,
-    rows: TrainingSet,
-    settings: Settings,
-) -> dict[str, Any]:
-    """Each outcome that the log knows, by every estimator; only the target has predictions."""
-    earned = {"click": judged.clicks, "conversion": judged.conversions, "value": judged.value}
-    chosen = [k for k, v in earned.items() if k == settings.target or v.sum() > 0]
+def _outcomes(seen: Judged, settings: Settings, level: float) -> dict[str, Any]:
+    """Each outcome that the log knows, by every estimator."""
     found = {}
-    for outcome in chosen:
-        logged = _logged(judged, new, old, judge, rows, settings, outcome)
-        totals = tally(logged, standard_estimators(logged.q_logged is not None))
-        compared = compare(totals, draws=settings.draws, seed=settings.seed)
-        found[outcome] = {
-            "unit": UNITS[outcome],
-            "estimates": to_tree(compared.estimates),
-            "agreement": to_tree(compared.agreement),
-            "clusters": compared.clusters,
-            "health": asdict(overlap(logged).health()),
-            "incumbent_health": asdict(overlap(logged, "incumbent").health()) if old else None,
-        }
-        found[outcome] = to_tree(found[outcome])
+    for outcome in seen.outcomes:
+        judged = judge_outcome(
+            seen.logged(outcome),
+            UNITS[outcome],
+            level=level,
+            draws=settings.draws,
+            seed=settings.seed,
+            slots_wanting=seen.slots_wanting,
+        )
+        found[outcome] = to_tree(judged)
     return found
 
 
-def _logged(
-    judged: Bags,
-    new: Seen,
-    old: Seen | None,
-    judge: Judge | None,
-    rows: TrainingSet,
-    settings: Settings,
-    outcome: str,
-) -> Logged:
-    reward = {"click": judged.clicks, "conversion": judged.conversions, "value": judged.value}
-    predicted = outcome == settings.target and judge is not None and new.q is not None
-    return Logged(
-        reward=reward[outcome],
-        displays=judged.impressions,
-        propensity=judged.propensity,
-        pi_challenger=new.propensity,
-        pi_incumbent=old.propensity if old is not None else None,
-        cluster=judged.product_id if settings.by_product else judged.cluster_id,
-        q_logged=judge.predict(judged, rows) if predicted and judge is not None else None,
-        q_challenger=new.q if predicted else None,
-        q_incumbent=old.q if predicted and old is not None else None,
-        events=judged.conversions if outcome == "value" else None,
-    )
+def _slices(seen: Judged) -> list[Any]:
+    """By slots where whole combinations have too few effective displays to say who is hurt."""
+    logged = seen.logged(seen.target)
+    labels = slice_labels(seen.bags, seen.rows)
+    few = overlap(logged).health().effective_sample < LEAST_EFFECTIVE
+    by_slot = few and slot_overlap(logged).health().known_share >= MOST_COVERED
+    if by_slot:
+        covered = np.isfinite(seen.new_slots.pseudo_inverse)
+        logged = logged.take(covered)
+        labels = {name: values[covered] for name, values in labels.items()}
+    return [to_tree(one) for one in slice_differences(logged, labels, by_slot=by_slot)]

@@ -11,6 +11,7 @@ import pyarrow as pa
 from components.adapters.registry import Version
 from components.day import Day
 from components.evaluate_candidate.incumbent import Champion
+from components.gate_promotion.past import told
 from components.manifests import read_manifest
 from components.training_set import TrainingSet, fetch_folder, read_training_set
 from components.window import read_window
@@ -21,6 +22,7 @@ from validation.gate.limits import Limits
 from validation.gate.verdict import Judgement
 
 CARDS = 6
+LOOKED_AT = 40  # most shown products that cards are chosen from
 DECISIONS = ("approved", "rejected", "promoted", "rolled back", "refused")
 
 
@@ -39,6 +41,10 @@ def promotion_view(
     judged = [e for e in entries if e["kind"] == "judged" and e["version"] == version.number]
     made = judged[-1]["at"]
     until = datetime.fromisoformat(made) + timedelta(hours=limits.person.expires_hours)
+    bundle = load_bundle(fetch_folder(day, version.bundle, scratch / "challenger"))
+    names = bundle.config["feature_service"]["names"]
+    rows = read_training_set(day, bundle.slots, bundle.context, names)
+    target = bundle.config["target"]
     return {
         "name": name,
         "version": str(version.number),
@@ -48,32 +54,31 @@ def promotion_view(
         "judgement": judgement.to_dict(),
         "evidence": facts.to_dict(),
         "limits": limits.to_dict(),
-        "cards": _cards(day, version, champion, scratch),
+        "cards": _cards(bundle, rows, champion),
         "changes": _changes(day, version, champion, scratch),
         "days": _days(day),
         "rollback": _rollback(champion, entries),
-        "history": [_past(entry) for entry in entries if entry["kind"] in DECISIONS],
-        "looks": sum(entry["kind"] == "judged" for entry in entries),
+        "history": [
+            told(entry, entries, rows, name, target)
+            for entry in entries
+            if entry["kind"] in DECISIONS
+        ],
+        "looks": facts.policy_value.looks if facts.policy_value else None,
     }
 
 
-def _cards(
-    day: Day, version: Version, champion: Champion | None, scratch: Path
-) -> list[dict[str, Any]]:
-    """The most shown products in their usual context: what each side would show most often."""
-    bundle = load_bundle(fetch_folder(day, version.bundle, scratch / "challenger"))
-    names = bundle.config["feature_service"]["names"]
-    rows = read_training_set(day, bundle.slots, bundle.context, names)
+def _cards(bundle: Bundle, rows: TrainingSet, champion: Champion | None) -> list[dict[str, Any]]:
+    """Of the most shown products those that the two sides disagree on most, in usual context."""
     held = rows.holdout
     products, codes = np.unique(held.product_id.astype(str), return_inverse=True)
     shown = np.bincount(codes, held.impressions)
-    chosen = np.argsort(-shown, kind="stable")[:CARDS]
+    chosen = np.argsort(-shown, kind="stable")[:LOOKED_AT]
     other = champion.bundle if champion is not None else None
     cards = [
         _card_pair(str(products[c]), held.take(np.flatnonzero(codes == c)), bundle, other, rows)
         for c in chosen
     ]
-    return sorted(cards, key=lambda card: -card["disagreement"])
+    return sorted(cards, key=lambda card: -card["disagreement"])[:CARDS]
 
 
 def _card_pair(
@@ -216,16 +221,4 @@ def _rollback(champion: Champion | None, entries: list[dict[str, Any]]) -> dict[
         "target": str(champion.version.number),
         "command": 'genco rollback --config FILE --to previous --reason "..."',
         "tested_at": tested[-1] if tested else None,
-    }
-
-
-def _past(entry: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "version": str(entry["version"]),
-        "decision": entry["kind"],
-        "by": entry["by"],
-        "at": entry["at"],
-        "reason": entry.get("cause") or entry["reason"],
-        "predicted": None,
-        "observed": None,
     }

@@ -11,15 +11,17 @@ from typing import Any
 from components.adapters.clock import now
 from components.adapters.ledger import Ledger
 from components.adapters.registry import Version
+from components.adapters.signing import open_trust
 from components.day import Day, Frozen, to_json
 from components.errors import Failed
 from components.evaluate_candidate.incumbent import Champion, read_champion
 from components.gate_promotion.page import promotion_view
+from components.gate_promotion.past import foreseen
+from components.gate_promotion.serving import serving_of
 from components.manifests import change_manifest
-from components.promotion import decision_path
+from components.promotion import decision_path, note_limits
+from components.register_version.sealed import check_sealed
 from components.register_version.stage import open_registry
-from components.training_set import fetch_folder
-from model.bundle import BadBundle, verify
 from validation.gate.evidence import Evidence, Integrity
 from validation.gate.limits import Limits
 from validation.gate.verdict import Judgement, judge
@@ -33,6 +35,7 @@ class Settings(Frozen):
 
     name: str
     tracking_uri: str
+    trusted_keys: tuple[str, ...] = ()
     limits: dict[str, dict[str, Any]] | None
     author: str
     identity: dict[str, Any]
@@ -55,23 +58,23 @@ def run(day: Day, settings: Settings, evidence: str, version: int) -> Result:
         raise Failed(f"version {version} is not in the registry; run register_version again")
     limits = Limits() if settings.limits is None else Limits.from_dict(settings.limits)
     facts = Evidence.from_dict(json.loads(day.storage().read(evidence)))
-    facts = replace(facts, challenger=str(version), integrity=integrity_of(day, found))
+    facts = replace(
+        facts,
+        challenger=str(version),
+        integrity=integrity_of(day, found, settings.trusted_keys),
+        serving=serving_of(day, found),
+    )
     judgement = judge(facts, limits)
     result = _keep(day, settings, facts, limits, judgement, found)
     registry.show(found, {"promotion.html": day.storage().read(result.page).decode()})
     return result
 
 
-def integrity_of(day: Day, version: Version) -> Integrity:
+def integrity_of(day: Day, version: Version, trusted_keys: tuple[str, ...]) -> Integrity:
     """What verifying the sealed bundle, as it lies in the store, came to."""
-    with day.scratch("verify") as scratch:
-        folder = fetch_folder(day, version.bundle, scratch)
-        names = {file.name for file in folder.iterdir()}
-        try:
-            verify(folder)
-        except BadBundle as error:
-            return Integrity((str(error),), False, "absent", "sbom.json" in names)
-        return Integrity((), True, "absent", "sbom.json" in names)
+    sealed = check_sealed(day, version.bundle, open_trust(day.storage(), trusted_keys))
+    faults = () if sealed.fault is None else (sealed.fault,)
+    return Integrity(faults, sealed.fault is None, sealed.signature, "sbom.json" in sealed.names)
 
 
 def _keep(
@@ -95,6 +98,7 @@ def _keep(
     content = to_json(decision)
     if not storage.exists(target) or storage.read(target) != content:
         storage.write(target, content)
+        note_limits(Ledger(storage, settings.name), limits, settings.author, now)
         Ledger(storage, settings.name).append(
             "judged",
             now(),
@@ -102,6 +106,8 @@ def _keep(
             by=settings.author,
             ds=day.ds,
             verdict=judgement.verdict,
+            **look_of(facts),
+            foreseen=foreseen(facts),
             evidence=judgement.evidence_digest,
         )
     entries = Ledger(storage, settings.name).entries()
@@ -117,9 +123,18 @@ def _keep(
     )
 
 
+def look_of(facts: Evidence) -> dict[str, Any]:
+    """Which look this was, at which champion, and the level of its intervals."""
+    value = facts.policy_value
+    if value is None:
+        return {}
+    return {"look": value.looks, "level": value.level, "champion": facts.incumbent.version}
+
+
 def _champion(day: Day, settings: Settings, facts: Evidence) -> Champion | None:
-    """The champion that the evidence speaks of, with its bundle."""
-    if not facts.incumbent.is_champion or facts.incumbent.version is None:
+    """The champion that the evidence speaks of, with its bundle; None where it can't be read."""
+    incumbent = facts.incumbent
+    if not incumbent.is_champion or incumbent.version is None or incumbent.unreadable:
         return None
     registry = open_registry(day, settings.name, settings.tracking_uri)
     version = registry.get(int(facts.incumbent.version))

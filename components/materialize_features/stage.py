@@ -38,6 +38,7 @@ class Settings(Frozen):
     registry: str | None = None
     redis: str | None = None
     memory: str
+    text_encoder: str | None = None
 
 
 class Result(Frozen):
@@ -52,6 +53,7 @@ class Result(Frozen):
     fingerprint: str
     null_share: float
     parity: dict[str, int]
+    text: dict[str, Any] | None = None
 
 
 def run(day: Day, settings: Settings) -> Result:
@@ -82,6 +84,7 @@ def _work(day: Day, settings: Settings) -> Result:
         day.storage().upload(target, day.path(NAME, "training_set.parquet"))
         target = scratch / "elements.parquet"
         elements = write_elements(database, target)
+        text = _embed(day, settings, target)
         day.storage().upload(target, day.path(NAME, "elements.parquet"))
         start = datetime.combine(date.fromisoformat(min(days)), time())
         door.materialize(start, datetime.combine(date.fromisoformat(day.ds), time()) + timedelta(1))
@@ -98,7 +101,23 @@ def _work(day: Day, settings: Settings) -> Result:
         fingerprint=door.fingerprint(),
         null_share=nulls,
         parity=parity,
+        text=text,
     )
+
+
+def _embed(day: Day, settings: Settings, elements: Path) -> dict[str, Any] | None:
+    """Fills in embeddings of texts; returns which encoder did it in which slots."""
+    if settings.text_encoder is None:
+        return None
+    import pyarrow.parquet as pq
+
+    from components.adapters.text_encoder import TextEncoder
+    from components.materialize_features.embedding import embed_table
+
+    encoder = TextEncoder(settings.text_encoder)
+    table, slots = embed_table(pq.read_table(elements), encoder, day.storage())
+    pq.write_table(table, elements, compression="zstd")
+    return {"name": encoder.name, "fingerprint": encoder.fingerprint, "slots": slots}
 
 
 def _load_elements(database: "duckdb.DuckDBPyConnection", day: Day, window: Window) -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.adapters.registry import CHAMPION
+from components.adapters.signing import is_intact
 from components.day import Day, Frozen, manifest_path
 from components.manifests import change_manifest, table_entry
 from components.materialize_features.stage import NAME as FEATURES
@@ -83,7 +84,7 @@ def _list(
 def publish(day: Day, settings: Settings, bundle: str, version: int) -> dict[str, Any]:
     """Writes a version's table for today's catalog; returns its entry for the manifest."""
     with day.scratch("policy") as scratch:
-        loaded = load_bundle(fetch_folder(day, bundle, scratch / "bundle"))
+        loaded = load_bundle(fetch_folder(day, bundle, scratch / "bundle"), intact=is_intact)
         table = policy_table(day, loaded, settings, version)
         local = scratch / "policy.parquet"
         pq.write_table(table, local, compression="zstd")
@@ -130,7 +131,8 @@ def _cells(day: Day, bundle: Bundle, names: tuple[str, ...]) -> dict[str, list[d
     )
     frame = table["context"].combine_chunks().flatten()
     fields = dict(zip((f.name for f in table["context"].type), frame, strict=True))
-    usual = {name: _usual(fields[name], kind) for name, kind in bundle.context.items()}
+    unknown = pa.array([], pa.string())  # a context that today's log no longer has is missing
+    usual = {n: _usual(fields.get(n, unknown), kind) for n, kind in bundle.context.items()}
     if not names:
         return {"rows": [usual], "shown": [{}]}
     counted = (

@@ -1,14 +1,27 @@
 """Draft bundle and evidence -> a sealed bundle and a version in MLflow, the challenger.
 
 The version is named by what it was made from: the same inputs, code and seed find the version
-that is already there.
+that is already there. Version, ledger entry, tag, alias are made in this order, and each only
+where it is not there yet, so a run after a kill completes what was begun.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from components.adapters.registry import BUNDLE, CHALLENGER, FINGERPRINT, Registry
+from components.adapters.clock import now
+from components.adapters.ledger import Ledger
+from components.adapters.registry import (
+    BUNDLE,
+    CHALLENGER,
+    ENTRY,
+    FINGERPRINT,
+    Registry,
+    Version,
+    platform_run,
+)
+from components.adapters.signing import open_signer
 from components.day import Day, Frozen, to_json
 from components.materialize_features.stage import NAME as FEATURES
 from components.register_version.card import model_card
@@ -16,9 +29,10 @@ from components.register_version.sbom import sbom
 from components.train_generator.stage import NAME as GENERATOR
 from components.training_set import fetch_folder, upload_folder
 from components.window import read_window
-from model.bundle import load_bundle, seal
+from model.bundle import SIGNATURE, load_bundle, seal
 
 NAME = "register_version"
+REGISTERED = "registered"
 
 
 class Settings(Frozen):
@@ -46,28 +60,63 @@ def open_registry(day: Day, name: str, tracking_uri: str) -> Registry:
 def run(day: Day, settings: Settings, evidence: str) -> Result:
     """The version exists and is the challenger; `evidence` is evaluate_candidate's file."""
     registry = open_registry(day, settings.name, settings.tracking_uri)
-    known = registry.find(day.attempt)
-    if known is not None:
-        registry.point(CHALLENGER, known.number)
-        return Result(version=known.number, bundle=known.bundle, fresh=False)
-    place = day.path(NAME, "bundle")
-    facts = json.loads(day.storage().read(evidence))
-    card = _seal(day, settings, facts, place)
-    version = registry.register(
-        day.storage().locate(place),
-        {
-            FINGERPRINT: day.attempt,
-            BUNDLE: place,
-            "genco.ds": day.ds,
-            "genco.commit": settings.identity["commit"],
-            "genco.image": settings.identity["image"],
-            "genco.config": settings.config_digest,
-        },
-        _metrics(facts),
-        {"card.md": card},
-    )
+    version = registry.find(day.attempt)
+    fresh = version is None
+    if version is None:
+        place = day.path(NAME, "bundle")
+        facts = json.loads(day.storage().read(evidence))
+        card = _seal(day, settings, facts, place)
+        version = registry.register(
+            day.storage().locate(place),
+            _tags(day, settings, facts, place),
+            _metrics(facts),
+            {"card.md": card},
+        )
+    _record(day, settings, registry, version)
     registry.point(CHALLENGER, version.number)
-    return Result(version=version.number, bundle=place, fresh=True)
+    return Result(version=version.number, bundle=version.bundle, fresh=fresh)
+
+
+def _tags(day: Day, settings: Settings, facts: dict[str, Any], place: str) -> dict[str, str]:
+    """What a version says of where it came from."""
+    origin = facts["provenance"]
+    return {
+        FINGERPRINT: day.attempt,
+        BUNDLE: place,
+        "genco.ds": day.ds,
+        "genco.run": platform_run(),
+        "genco.commit": settings.identity["commit"],
+        "genco.image": settings.identity["image"],
+        "genco.config": settings.config_digest,
+        "genco.inputs": origin["inputs"],
+        "genco.features": origin["features"],
+        "genco.seed": str(settings.identity["seed"]),
+    }
+
+
+def _record(day: Day, settings: Settings, registry: Registry, version: Version) -> None:
+    """The ledger holds the version with its manifest's digest, and the version names the entry."""
+    ledger = Ledger(day.storage(), settings.name)
+    known = [
+        entry
+        for entry in ledger.entries()
+        if entry["kind"] == REGISTERED and entry["version"] == version.number
+    ]
+    manifest = day.storage().read(f"{version.bundle}/manifest.json")
+    entry = (
+        known[-1]
+        if known
+        else ledger.append(
+            REGISTERED,
+            now(),
+            version=version.number,
+            ds=version.tags["genco.ds"],
+            fingerprint=version.tags[FINGERPRINT],
+            manifest=hashlib.sha256(manifest).hexdigest(),
+        )
+    )
+    if ENTRY not in version.tags:
+        registry.tag(version.number, ENTRY, str(entry["number"]))
 
 
 def _seal(day: Day, settings: Settings, facts: dict[str, Any], place: str) -> str:
@@ -96,6 +145,8 @@ def _seal(day: Day, settings: Settings, facts: dict[str, Any], place: str) -> st
                 "parent_version": facts["incumbent"]["version"],
             },
         )
+        signer = open_signer(storage, Path(day.work))
+        (folder / SIGNATURE).write_bytes(signer.sign((folder / "manifest.json").read_bytes()))
         upload_folder(day, folder, place)
     return card
 

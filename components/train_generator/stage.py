@@ -117,6 +117,7 @@ def _described(day: Day, settings: Settings, rules: Rules) -> dict[str, object]:
             "fingerprint": features.fingerprint,
             "names": features.feature_names,
         },
+        "text_encoder": features.text,
         "mixture": {
             "explore": settings.explore,
             "uniform": settings.uniform,

@@ -1,5 +1,6 @@
 """What was logged, as the policies judged on it see it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -8,6 +9,28 @@ import numpy as np
 Policy = Literal["challenger", "incumbent"]
 POLICIES: tuple[Policy, ...] = ("challenger", "incumbent")
 ROUNDING = 1e-6
+SLOT_WEIGHTS = (
+    "slot_challenger",
+    "slot_incumbent",
+    "independent_challenger",
+    "independent_incumbent",
+)
+
+CHECKS: tuple[tuple[tuple[str, ...], str, Callable[[np.ndarray], np.ndarray]], ...] = (
+    (("reward", "q_logged", "q_challenger", "q_incumbent"), "finite", np.isfinite),
+    (("displays", "events"), "finite and >= 0", lambda x: np.isfinite(x) & (x >= 0)),
+    (
+        ("pi_challenger", "pi_incumbent", "support"),
+        "probabilities in [0, 1]",
+        lambda x: (x >= 0) & (x <= 1 + ROUNDING),
+    ),
+    (SLOT_WEIGHTS, "finite, or nan for unknown", lambda x: ~np.isinf(x)),
+    (
+        ("propensity",),
+        "in (0, 1], or nan for unknown",
+        lambda x: np.isnan(x) | ((x > 0) & (x <= 1 + ROUNDING)),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -16,6 +39,7 @@ class Seen:
 
     `weight` is pi(a|x) / p(a|x). `q_logged` is the predicted reward of one display of what was
     shown and `q_policy` its expectation under the policy; None where no reward model was given.
+    `slot_weight` and `independent_weight` are the slots' (slots.py), nan = unknown for the row.
     """
 
     displays: np.ndarray
@@ -23,6 +47,13 @@ class Seen:
     weight: np.ndarray
     q_logged: np.ndarray | None
     q_policy: np.ndarray | None
+    slot_weight: np.ndarray | None = None
+    independent_weight: np.ndarray | None = None
+
+    def rows(self, chosen: slice) -> "Seen":
+        """Some of the rows, without copying them."""
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v[chosen] for k, v in columns.items() if v is not None})
 
 
 @dataclass(frozen=True)
@@ -40,6 +71,9 @@ class Logged:
         and its expectation under each policy; from a reward model the generator never saw.
     events (n,): rewarded displays of the row where reward is not itself a count (value).
     support (n,): challenger's mass, in the row's context, on what the log could have shown.
+    slot_challenger, slot_incumbent, independent_challenger, independent_incumbent (n,): weights
+        of slots.py, may be negative; nan = unknown, which leaves the row out of slot estimates
+        of both policies.
 
     Raises ValueError on a shape, a probability or a number that cannot be.
     """
@@ -55,6 +89,10 @@ class Logged:
     q_incumbent: np.ndarray | None = None
     events: np.ndarray | None = None
     support: np.ndarray | None = None
+    slot_challenger: np.ndarray | None = None
+    slot_incumbent: np.ndarray | None = None
+    independent_challenger: np.ndarray | None = None
+    independent_incumbent: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -92,18 +130,34 @@ class Logged:
         estimator gives it the mean of the log.
         """
         rows = self if self.known.all() else self.take(self.known)
+        slot, alone = rows.covered(rows.slot_challenger), rows.covered(rows.independent_challenger)
         pi, q = rows.pi_challenger, rows.q_challenger
         if policy == "incumbent":
             if rows.pi_incumbent is None:
-                return _seen_by_the_log(rows)
+                return _seen_by_the_log(rows, _ones(slot), _ones(alone))
+            slot = rows.covered(rows.slot_incumbent)
+            alone = rows.covered(rows.independent_incumbent)
             pi, q = rows.pi_incumbent, rows.q_incumbent
-        return Seen(rows.displays, rows.reward, pi / rows.propensity, rows.q_logged, q)
+        weight = pi / rows.propensity
+        return Seen(rows.displays, rows.reward, weight, rows.q_logged, q, slot, alone)
+
+    def covered(self, weight: np.ndarray | None) -> np.ndarray | None:
+        """A slots' weight, nan wherever that of either policy is unknown."""
+        columns = (self.slot_challenger, self.slot_incumbent)
+        if weight is None or not any(column is not None for column in columns):
+            return weight
+        unknown = sum(np.isnan(column) for column in columns if column is not None)
+        return np.where(unknown, np.nan, weight)
 
 
-def _seen_by_the_log(rows: Logged) -> Seen:
+def _ones(weight: np.ndarray | None) -> np.ndarray | None:
+    return None if weight is None else np.where(np.isnan(weight), np.nan, 1.0)
+
+
+def _seen_by_the_log(rows: Logged, slot: np.ndarray | None, alone: np.ndarray | None) -> Seen:
     shown = rows.displays > 0
     rate = np.divide(rows.reward, rows.displays, out=np.zeros(len(rows)), where=shown)
-    return Seen(rows.displays, rows.reward, np.ones(len(rows)), rate, rate)
+    return Seen(rows.displays, rows.reward, np.ones(len(rows)), rate, rate, slot, alone)
 
 
 def _check_shape(name: str, column: np.ndarray, rows: int) -> None:
@@ -124,21 +178,11 @@ def _refuse(name: str, bad: np.ndarray, column: np.ndarray, expected: str) -> No
 
 
 def _check_numbers(logged: Logged) -> None:
-    for name in ("reward", "q_logged", "q_challenger", "q_incumbent"):
-        column = getattr(logged, name)
-        if column is not None:
-            _refuse(name, ~np.isfinite(column), column, "finite")
-    for name in ("displays", "events"):
-        column = getattr(logged, name)
-        if column is not None:
-            _refuse(name, ~(np.isfinite(column) & (column >= 0)), column, "finite and >= 0")
-    for name in ("pi_challenger", "pi_incumbent", "support"):
-        column = getattr(logged, name)
-        if column is not None:
-            fit = (column >= 0) & (column <= 1 + ROUNDING)
-            _refuse(name, ~fit, column, "probabilities in [0, 1]")
-    p = logged.propensity
-    _refuse("propensity", (p <= 0) | (p > 1 + ROUNDING), p, "in (0, 1], or nan for unknown")
+    for names, expected, fit in CHECKS:
+        for name in names:
+            column = getattr(logged, name)
+            if column is not None:
+                _refuse(name, ~fit(column), column, expected)
 
 
 def _check_together(logged: Logged) -> None:
@@ -150,6 +194,13 @@ def _check_together(logged: Logged) -> None:
     compared = logged.pi_incumbent is not None
     if compared and (logged.q_incumbent is None) != (logged.q_logged is None):
         raise ValueError("Logged.q_incumbent must be given exactly where q_logged is")
+    for kind in ("slot", "independent"):
+        mine, theirs = (getattr(logged, f"{kind}_{policy}") for policy in POLICIES)
+        if (theirs is not None) != (compared and mine is not None):
+            raise ValueError(
+                f"Logged.{kind}_incumbent must be given exactly where pi_incumbent and "
+                f"{kind}_challenger are; weigh both policies or neither"
+            )
     if not compared and logged.q_incumbent is not None:
         raise ValueError(
             "Logged.q_incumbent was given without pi_incumbent; leave both out where the "

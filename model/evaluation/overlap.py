@@ -40,7 +40,7 @@ class Overlap:
             known_share=_over(known, self.displays),
             effective_sample=_effective(self.weight, self.weight_square, known),
             effective_events=_effective(self.event_weight, self.event_weight_square, known),
-            largest_share=_over(self.largest_weight, self.weight),
+            largest_share=_over(self.largest_weight, max(self.weight, 0.0)),
             largest_weight=self.largest_weight if known else float("nan"),
             support=_over(self.supported, known),
         )
@@ -72,23 +72,41 @@ def overlap(logged: Logged, policy: Policy = "challenger") -> Overlap:
     Support is taken from Logged.support; without it, it is the mean weight, whose expectation
     is the same share, capped at 1 (E_p[pi/p] is pi's mass where p > 0).
     """
-    seen = logged.seen(policy)
-    events = (logged.reward if logged.events is None else logged.events)[logged.known]
-    weight, displays = seen.weight, seen.displays
+    support = logged.support if policy == "challenger" else None
+    return _sums(logged, logged.seen(policy).weight, logged.known, support)
+
+
+def slot_overlap(logged: Logged, policy: Policy = "challenger") -> Overlap:
+    """The same sums of the slots' weights, over the rows that have one; ValueError without any."""
+    weight = logged.seen(policy).slot_weight
+    if weight is None:
+        raise ValueError("found no slot weights, expected Logged.slot_challenger; give them")
+    covered = np.isfinite(weight)
+    rows = logged.known.copy()
+    rows[rows] = covered
+    return _sums(logged, weight[covered], rows, None)
+
+
+def _sums(
+    logged: Logged, weight: np.ndarray, rows: np.ndarray, support: np.ndarray | None
+) -> Overlap:
+    """Of the rows (n,) bool and their weights."""
+    events = (logged.reward if logged.events is None else logged.events)[rows]
+    displays = logged.displays[rows]
     shown, whole = float(displays.sum()), float((weight * displays).sum())
-    supported = min(whole, shown)
-    if logged.support is not None and policy == "challenger":
-        supported = float((logged.support[logged.known] * displays).sum())
+    supported = min(max(whole, 0.0), shown)
+    if support is not None:
+        supported = float((support[rows] * displays).sum())
     return Overlap(
         displays=float(logged.displays.sum()),
-        unknown=float(logged.displays[~logged.known].sum()),
+        unknown=float(logged.displays[~rows].sum()),
         weight=whole,
         weight_square=float((weight**2 * displays).sum()),
         event=float(events.sum()),
         event_weight=float((weight * events).sum()),
         event_weight_square=float((weight**2 * events).sum()),
         supported=supported,
-        largest_weight=float(np.max(weight, initial=0.0, where=displays > 0)),
+        largest_weight=float(np.max(np.abs(weight), initial=0.0, where=displays > 0)),
     )
 
 
@@ -100,4 +118,4 @@ def _effective(weight: float, square: float, known: float) -> float:
     """0 where nothing of the log is what the policy does, nan where nothing is known."""
     if not known:
         return float("nan")
-    return weight**2 / square if square else 0.0
+    return weight**2 / square if weight > 0 else 0.0

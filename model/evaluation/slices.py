@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from model.evaluation.estimators.doubly_robust import doubly_robust
+from model.evaluation.estimators.pseudo_inverse import pseudo_inverse
+from model.evaluation.estimators.slot_doubly_robust import slot_doubly_robust
 from model.evaluation.estimators.snips import snips
 from model.evaluation.intervals import LEVEL, NOWHERE, Interval, influence, linearised
 from model.evaluation.logged import POLICIES, Logged
@@ -52,13 +54,15 @@ def slice_differences(
     level: float = LEVEL,
     margin: float = 0.0,
     least: Least = Least(),
+    by_slot: bool = False,
 ) -> tuple[Slice, ...]:
     """Every value of every slice, worst lower bound first; thin slices last.
 
     slices: name -> (n,) labels of the rows. Doubly robust where there are predictions, else
-    SNIPS; intervals are linearised over clusters, so hundreds of slices cost one pass each.
+    SNIPS; with the slots' weights pi_dr, else pi, where `by_slot`. Intervals are linearised over
+    clusters, so hundreds of slices cost one pass each.
     """
-    terms = _terms(logged)
+    terms = _terms(logged, by_slot)
     found = []
     for name, labels in slices.items():
         for value, rows in _rows_by_label(np.asarray(labels)[logged.known]):
@@ -80,12 +84,21 @@ class _Terms:
     denominator: np.ndarray
 
 
-def _terms(logged: Logged) -> _Terms:
+ESTIMATORS = {
+    "snips": snips,
+    "dr": doubly_robust,
+    "pi": pseudo_inverse,
+    "pi_dr": slot_doubly_robust,
+}
+
+
+def _terms(logged: Logged, by_slot: bool) -> _Terms:
     """The rows of known propensity: numerator and denominator (n, 2), challenger first."""
-    estimator = snips if logged.q_logged is None else doubly_robust
-    both = [estimator(logged.seen(policy)) for policy in POLICIES]
+    names = ("pi", "pi_dr") if by_slot else ("snips", "dr")
+    name = names[logged.q_logged is not None]
+    both = [ESTIMATORS[name](logged.seen(policy)) for policy in POLICIES]
     return _Terms(
-        "snips" if logged.q_logged is None else "dr",
+        name,
         logged.displays[logged.known],
         (logged.reward if logged.events is None else logged.events)[logged.known],
         logged.cluster[logged.known],

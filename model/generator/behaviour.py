@@ -70,6 +70,17 @@ def clone_weights(
     return impressions * np.where(known, np.minimum(ratio, clip), 1.0)
 
 
+def displays_by_option(bags: Bags, lattice: Lattice) -> Tensor:
+    """(P, S, K + 1) float32 displays of each option in the log; absent counts as always shown."""
+    product = product_positions(bags.product_id, lattice)
+    local = lattice.local(np.maximum(product, 0), bags.element)
+    found = np.zeros((*lattice.rows.shape[:2], lattice.rows.shape[2] + 1), np.float32)
+    found[:, :, 0] = np.inf
+    row, slot = np.nonzero((local >= 0) & (product >= 0)[:, None])
+    np.add.at(found, (product[row], slot, local[row, slot] + 1), bags.impressions[row])
+    return torch.from_numpy(found)
+
+
 def product_positions(product_id: np.ndarray, lattice: Lattice) -> np.ndarray:
     """(n,) int64 position of each bag's product in the lattice, -1 = none."""
     position = {space.product_id: at for at, space in enumerate(lattice.spaces)}

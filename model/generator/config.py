@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from model.generator.options import GAINS, Method
+
+_COUNTS = ("clone_batch", "batch", "group", "pool", "checkpoint_every", "probe")
+
 
 @dataclass(frozen=True)
 class GeneratorConfig:
@@ -31,6 +35,11 @@ class GeneratorConfig:
     step_candidates: int = 60_000  # bound on a step's requests x candidates of one product
     pessimism: float = 1.0  # spreads of the reward subtracted from its mean
     support: float = 1.5  # limit on spread / mean, in 99 % quantiles of the logged combinations
+    least_shown: float = 1.0  # displays that every element of a combination needs to have support
+    method: Method = "gradient"  # how rewards become a gain: see options.py
+    clip_ratio: float = 0.2  # of method clipped
+    epochs: int = 4  # updates on the same samples, of method clipped
+    kept: int = 2  # samples of a group that method best_of learns from
     kl_weight: float = 3.0  # at the start; adapted so that the divergence nears kl_target
     kl_target: float = 0.5
     entropy_weight: float = 1.0
@@ -48,6 +57,10 @@ class GeneratorConfig:
                 f"generator width {self.width} is not a multiple of heads {self.heads}; "
                 "expected width = heads x a whole number"
             )
-        for name in ("clone_batch", "batch", "group", "pool", "checkpoint_every", "probe"):
+        if self.method not in GAINS:
+            raise ValueError(
+                f"generator method is {self.method!r}; expected one of {', '.join(GAINS)}"
+            )
+        for name in (*_COUNTS, "epochs", "kept"):
             if getattr(self, name) < 1:
                 raise ValueError(f"generator {name} is {getattr(self, name)}; expected at least 1")

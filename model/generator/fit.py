@@ -1,7 +1,7 @@
 """Trains the generator: it clones the log, then follows the reward, held by its clone."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +59,8 @@ def fit_generator(
     with deterministic(device):
         while learner.done < total:
             learner.advance()
-            if checkpoint is not None and learner.done % config.checkpoint_every == 0:
+            if learner.done % config.checkpoint_every == 0:
+                learner.check()
                 learner.save(checkpoint)
             if progress is not None:
                 progress(learner.done, total)
@@ -114,11 +115,11 @@ class Learner:
         for group in self.optimiser.param_groups:
             share = 0.5 * (1 + math.cos(math.pi * at / span))
             group["lr"] = self.config.learning_rate * (0.05 + 0.95 * share)
-        loss = self._clone() if cloning else self._reinforce()
-        self.optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
-        self.optimiser.step()
+        for loss in [self._clone()] if cloning else self._reinforce():
+            self.optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
+            self.optimiser.step()
         self.done += 1
 
     def _chance(self) -> tuple[np.random.Generator, torch.Generator]:
@@ -165,8 +166,8 @@ class Learner:
     def _hide(self, drawn: torch.Generator) -> Hide:
         return Hide(self.config.id_dropout, drawn)
 
-    def _reinforce(self) -> Tensor:
-        """Loss of one batch of sampled groups."""
+    def _reinforce(self) -> Iterator[Tensor]:
+        """Loss of one batch of sampled groups; of method clipped, one an epoch on the same batch."""
         rows, drawn = self._chance()
         pool, lattice, groups = self.ground.pool, self.ground.lattice, self.config.group
         size = min(self._at_most(self.config.batch), len(pool.product))
@@ -174,22 +175,44 @@ class Learner:
         here = torch.from_numpy(at).to(self.device)
         prompt = Prompt(pool.product[at], pool.context[here], pool.hint[here])
         which = torch.from_numpy(prompt.product).to(self.device)
-        shape = (size, groups, lattice.slots)
-        uniform = torch.rand(shape, generator=drawn, device=self.device)
-        with self._autocast():
-            own = self._pointer(self.network, prompt, groups, self._hide(drawn))
-            walk = decode.walk(own, lattice, which, groups, decode.drawn(uniform))
-            with torch.no_grad():
-                old = self._pointer(self.reference, prompt, groups, None)
-                held = decode.walk(old, lattice, which, groups, decode.given(walk.options))
-        mean, spread = pool.pieces.take(here).score(walk.options - 1)
-        signal = Signal(
-            pool.caution.reward(mean, spread).float(), pool.caution.supported(mean, spread)
-        )
-        log_count = lattice.log_count[which].float()
-        step = policy_step(walk, held, signal, log_count, self.kl_weight, self.config)
+        uniform = torch.rand((size, groups, lattice.slots), generator=drawn, device=self.device)
+        hidden = drawn.get_state()
+
+        def walked(choice: decode.Choice) -> decode.Walk:
+            drawn.set_state(hidden)  # the same ids are hidden, or a ratio would see the hiding
+            with self._autocast():
+                own = self._pointer(self.network, prompt, groups, self._hide(drawn))
+                return decode.walk(own, lattice, which, groups, choice)
+
+        walk = walked(decode.drawn(uniform))
+        options, sampled = walk.options, walk.log_prob.detach()
+        held = self._reference(prompt, which, walk)
+        signal, mean = self._signal(here, which, options)
+        count = lattice.log_count[which].float()
+        step = policy_step(walk, held, signal, count, self.kl_weight, self.config, sampled)
+        yield step.loss
+        for _ in range(self.config.epochs - 1 if self.config.method == "clipped" else 0):
+            walk = walked(decode.given(options))
+            step = policy_step(walk, held, signal, count, self.kl_weight, self.config, sampled)
+            yield step.loss
         self._note(step, mean)
-        return step.loss
+
+    @torch.no_grad()
+    def _reference(self, prompt: Prompt, which: Tensor, walk: decode.Walk) -> decode.Walk:
+        """The clone's probabilities on the same way."""
+        groups = walk.options.shape[1]
+        with self._autocast():
+            old = self._pointer(self.reference, prompt, groups, None)
+            return decode.walk(old, self.ground.lattice, which, groups, decode.given(walk.options))
+
+    def _signal(self, here: Tensor, which: Tensor, options: Tensor) -> tuple[Signal, Tensor]:
+        """(what the reward model is believed of these options (B, G, S), its mean reward)."""
+        pool, caution = self.ground.pool, self.ground.pool.caution
+        mean, spread = pool.pieces.take(here).score(options - 1)
+        slots = torch.arange(options.shape[2], device=options.device)
+        shown = self.ground.known[which[:, None, None], slots, options].all(2)
+        supported = caution.supported(mean, spread) & shown
+        return Signal(caution.reward(mean, spread).float(), supported), mean
 
     def _note(self, step: PolicyStep, mean: Tensor) -> None:
         self.kl_weight = adapted(self.kl_weight, step.kl, self.config.kl_target)
@@ -216,9 +239,10 @@ class Learner:
         told = dict(zip(names, self.trace.tolist(), strict=True))
         return {**told, "kl_weight": float(self.kl_weight), "steps": self.done}
 
-    def save(self, path: Path) -> None:
-        """Writes the checkpoint from which `resume` goes on exactly, unless a reward was bad."""
-        self.check()
+    def save(self, path: Path | None) -> None:
+        """Writes the checkpoint, if one is asked for, from which `resume` goes on exactly."""
+        if path is None:
+            return
         tensors = {
             **disk.network_tensors("network", self.network),
             **disk.network_tensors("reference", self.reference),

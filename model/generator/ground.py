@@ -13,7 +13,7 @@ from torch import Tensor
 from model.bags import Bags
 from model.combinations import Rules, Space, space_of
 from model.elements import Elements
-from model.generator.behaviour import Shown, product_positions, shown_in
+from model.generator.behaviour import Shown, displays_by_option, product_positions, shown_in
 from model.generator.cells import distinct_cells, take_context
 from model.generator.config import GeneratorConfig
 from model.generator.encoding import Encoding
@@ -61,6 +61,7 @@ class Ground:
     encoding: Encoding
     shelf: Shelf
     shown: Shown
+    known: Tensor  # (P, S, K + 1) bool, False = an option that the log hardly showed
     pool: Pool
     without_legal: int  # products of the log that no combination is legal for
     digest: str
@@ -85,7 +86,8 @@ def prepare(lesson: Lesson) -> Ground:
     pool = _pool(lesson, lattice, encoding)
     shelf = Shelf.of(encoding, elements, lattice).to(lesson.device)
     digest = _digest(lesson, encoding, shown, pool)
-    return Ground(spaces, lattice, encoding, shelf, shown, pool, without_legal, digest)
+    known = (displays_by_option(bags, lattice) >= config.least_shown).to(lesson.device)
+    return Ground(spaces, lattice, encoding, shelf, shown, known, pool, without_legal, digest)
 
 
 def _spaces(bags: Bags, elements: Elements, rules: Rules) -> tuple[list[Space], int]:

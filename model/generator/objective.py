@@ -1,8 +1,4 @@
-"""The policy gradient's step: advantage inside the group, divergence from the clone, entropy floor.
-
-Group-relative advantages as in GRPO (Shao et al. 2024, arXiv 2402.03300), one gradient step a
-sample, so without ratio clipping.
-"""
+"""A step's loss: the gain of the configured option, divergence from the clone, entropy floor."""
 
 from dataclasses import dataclass
 
@@ -11,14 +7,9 @@ from torch import Tensor
 
 from model.generator.config import GeneratorConfig
 from model.generator.decode import Walk
+from model.generator.options import GAINS, Signal, Tuning, advantage
 
-
-@dataclass(frozen=True)
-class Signal:
-    """The reward model's word on B groups of G samples."""
-
-    reward: Tensor  # (B, G) pessimistic
-    supported: Tensor  # (B, G) bool, False = outside what the log taught the reward model
+__all__ = ["PolicyStep", "Signal", "adapted", "advantage", "policy_step"]
 
 
 @dataclass(frozen=True)
@@ -30,19 +21,6 @@ class PolicyStep:
     kl: Tensor  # divergence from the clone, share of log(count)
     entropy: Tensor  # share of log(count)
     supported: Tensor  # share of the samples within the reward model's support
-
-
-def advantage(signal: Signal) -> Tensor:
-    """(B, G) (reward - group mean) / group deviation over the supported samples, else 0.
-
-    Differences under a thousandth of the mean reward count as none.
-    """
-    reward, weight = signal.reward, signal.supported.to(signal.reward.dtype)
-    size = weight.sum(1, keepdim=True).clamp(min=1.0)
-    mean = (reward * weight).sum(1, keepdim=True) / size
-    off = (reward - mean) * weight
-    deviation = (off.square().sum(1, keepdim=True) / size).sqrt()
-    return off / (deviation + 1e-3 * mean.abs() + 1e-12)
 
 
 def divergence(walk: Walk, reference: Walk) -> Tensor:
@@ -64,13 +42,17 @@ def policy_step(
     log_count: Tensor,
     kl_weight: Tensor,
     config: GeneratorConfig,
+    sampled: Tensor | None = None,
 ) -> PolicyStep:
     """The loss of B groups of G sampled combinations.
 
     `log_count` (B,) log of the number of legal combinations: the unit of divergence and entropy.
+    `sampled` (B, G) log-probabilities that they were drawn with; default: the walk's own.
     """
     unit = log_count.clamp(min=0.5)[:, None]
-    gain = (advantage(signal) * walk.log_prob).mean()
+    drawn = walk.log_prob.detach() if sampled is None else sampled
+    tuning = Tuning(config.clip_ratio, config.kept)
+    gain = GAINS[config.method](signal, walk.log_prob, drawn, tuning).mean()
     kl = (divergence(walk, reference) / unit).mean()
     held = (entropy(walk) / unit).mean()
     short = torch.relu(config.entropy_floor - held)

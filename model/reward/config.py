@@ -13,6 +13,7 @@ class RewardConfig:
     """What is learned and how long; scales are standard deviations in log-odds.
 
     dispersion: how many times over binomial the clicks vary; likelihoods are divided by it.
+    landmarks: elements of a slot whose embeddings span the smooth term (smooth.py); 0 = none.
     comparison: share of the loss that compares combinations of a product with each other.
     """
 
@@ -23,6 +24,7 @@ class RewardConfig:
     learning_rate: float = 0.03
     patience: int = 4
     buckets: int = 65536
+    landmarks: int = 0
     interaction: int = 6
     context_rank: int = 4
     bins: int = 8
@@ -31,6 +33,7 @@ class RewardConfig:
     id_dropout: float = 0.6
     scale_text: float = 0.25
     scale_embedding: float = 0.25
+    scale_smooth: float = 0.25
     scale_shared_id: float = 0.2
     scale_id: float = 0.12
     scale_history: float = 0.2

@@ -4,7 +4,7 @@ import json
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from model.elements import Elements, pack
+from model.reward.smooth import Landmarks, fit_landmarks
 from model.reward.text import Grams, document_weights, hashed_counts, weighted
 
 MOST_VALUES = 256
+LANDMARKS = "landmarks."
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +24,8 @@ class ElementInputs:
     """What the network reads of m elements; id 0 = never trained on."""
 
     grams: Grams
-    dense: Tensor  # (m, F) standardised embeddings, one block of columns a slot
+    dense: Tensor  # (m, F) scaled embeddings, one block of columns a slot
+    smooth: Tensor  # (m, K) kernel features of the embeddings, one block of columns a slot
     shared: Tensor  # (m,) int64 id of (slot, element, content) seen at several products
     own: Tensor  # (m,) int64 id of (product, slot, element)
     slot: Tensor  # (m,) int64
@@ -31,19 +34,20 @@ class ElementInputs:
         return ElementInputs(
             self.grams.take(rows),
             self.dense[rows],
+            self.smooth[rows],
             self.shared[rows],
             self.own[rows],
             self.slot[rows],
         )
 
     def to(self, device: str) -> "ElementInputs":
-        moved = (t.to(device) for t in (self.dense, self.shared, self.own, self.slot))
+        moved = (t.to(device) for t in (self.dense, self.smooth, self.shared, self.own, self.slot))
         return ElementInputs(self.grams.to(device), *moved)
 
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """Vocabularies and scales; `idf` is kept with the weights, the rest is JSON."""
+    """Vocabularies and scales; `idf` and `landmarks` are kept with the weights, the rest is JSON."""
 
     slots: tuple[str, ...]
     context: dict[str, str]
@@ -56,13 +60,33 @@ class Encoding:
     history: dict[str, list[float]]
     buckets: int
     idf: np.ndarray
+    landmarks: list[Landmarks | None]
 
     def to_json(self) -> dict[str, Any]:
-        return {k: v for k, v in asdict(self).items() if k != "idf"}
+        """What is not an array."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: v for k, v in kept.items() if k not in ("idf", "landmarks")}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The arrays, by name."""
+        named = {"idf": self.idf}
+        for slot, marks in zip(self.slots, self.landmarks, strict=True):
+            for name, array in (marks.tensors() if marks else {}).items():
+                named[f"{LANDMARKS}{slot}.{name}"] = array
+        return {name: torch.from_numpy(array.copy()) for name, array in named.items()}
 
     @staticmethod
-    def from_json(tree: Mapping[str, Any], idf: np.ndarray) -> "Encoding":
-        return Encoding(**{**tree, "slots": tuple(tree["slots"])}, idf=idf)
+    def from_json(tree: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Encoding":
+        """The encoding of `to_json` and `tensors`; a state without landmarks has none."""
+        slots = tuple(tree["slots"])
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        marks = [_landmarks_of(arrays, f"{LANDMARKS}{slot}.") for slot in slots]
+        return Encoding(**{**tree, "slots": slots}, idf=arrays["idf"], landmarks=marks)
+
+    @staticmethod
+    def owns(name: str) -> bool:
+        """Whether a tensor of a model's state is the encoding's."""
+        return name == "idf" or name.startswith(LANDMARKS)
 
     @property
     def context_width(self) -> int:
@@ -72,6 +96,10 @@ class Encoding:
     @property
     def dense_width(self) -> int:
         return sum(len(e["mean"]) for e in self.embedding if e is not None)
+
+    @property
+    def smooth_width(self) -> int:
+        return sum(marks.width for marks in self.landmarks if marks is not None)
 
     @property
     def history_width(self) -> int:
@@ -122,6 +150,7 @@ class Encoding:
         return ElementInputs(
             grams=weighted(counts, self.idf),
             dense=torch.from_numpy(self._dense(elements)),
+            smooth=torch.from_numpy(self._smooth(elements)),
             shared=torch.from_numpy(_codes(self.shared, _shared_keys(elements))),
             own=torch.from_numpy(_codes(self.own, _own_keys(elements))),
             slot=torch.from_numpy(elements.slot.astype(np.int64)),
@@ -146,6 +175,20 @@ class Encoding:
             blocks.append(block / max(width, 1) ** 0.5)
         return np.concatenate(blocks, axis=1)
 
+    def _smooth(self, elements: Elements) -> np.ndarray:
+        """(m, K) float32, after `_dense` has checked the embeddings' lengths."""
+        blocks = [np.zeros((len(elements), 0), np.float32)]
+        for slot, marks in enumerate(self.landmarks):
+            if marks is None:
+                continue
+            block = np.zeros((len(elements), marks.width), np.float32)
+            given = elements.embedding[slot]
+            if given is not None:
+                rows = (elements.slot == slot) & given.any(axis=1)
+                block[rows] = marks.features(given[rows])
+            blocks.append(block)
+        return np.concatenate(blocks, axis=1)
+
 
 def fit_encoding(
     elements: Elements,
@@ -156,6 +199,7 @@ def fit_encoding(
     buckets: int,
     bins: int,
     history: np.ndarray,
+    landmarks: int,
 ) -> Encoding:
     """The encoding of the training rows; `trained` are the rows of elements that were shown."""
     shown = elements.take(trained)
@@ -174,6 +218,7 @@ def fit_encoding(
         history=_history_scale(history),
         buckets=buckets,
         idf=document_weights(counts, buckets),
+        landmarks=[_fit_landmarks(shown, slot, landmarks) for slot in range(len(elements.slots))],
     )
 
 
@@ -204,14 +249,32 @@ def _scale(column: np.ndarray, bins: int) -> dict[str, Any]:
 
 
 def _embedding_scale(shown: Elements, slot: int) -> dict[str, list[float]] | None:
+    """Mean by direction and one deviation for all: what hardly varies stays quiet."""
+    rows = _given(shown, slot)
+    if rows is None:
+        return None
+    mean = rows.mean(axis=0)
+    spread = float(np.sqrt(((rows - mean) ** 2).mean()))
+    return {"mean": mean.tolist(), "std": [spread if spread > 1e-8 else 1.0] * rows.shape[1]}
+
+
+def _fit_landmarks(shown: Elements, slot: int, most: int) -> Landmarks | None:
+    rows = _given(shown, slot)
+    return None if rows is None else fit_landmarks(rows, most)
+
+
+def _given(shown: Elements, slot: int) -> np.ndarray | None:
+    """(k, d) float64 embeddings of the slot's elements that have one; None where none has."""
     given = shown.embedding[slot]
     if given is None:
         return None
     rows = given[(shown.slot == slot) & given.any(axis=1)].astype(np.float64)
-    if not len(rows):
-        return None
-    std = rows.std(axis=0)
-    return {"mean": rows.mean(axis=0).tolist(), "std": np.where(std > 1e-8, std, 1.0).tolist()}
+    return rows if len(rows) else None
+
+
+def _landmarks_of(arrays: Mapping[str, np.ndarray], prefix: str) -> Landmarks | None:
+    found = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    return Landmarks.of(found) if found else None
 
 
 def _history_scale(history: np.ndarray) -> dict[str, list[float]]:

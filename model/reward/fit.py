@@ -83,6 +83,7 @@ def fit_reward(
         config.buckets,
         config.bins,
         train.history,
+        config.landmarks,
     )
     inputs = encoding.element_inputs(elements.take(shown)).to(device)
     rows = _rows(encoding, train, shown, _weights(train, config.members, rng), device)

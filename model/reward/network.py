@@ -2,7 +2,8 @@
 
     z = bias + product + context + sum_s element_s + sum_s<t <u_s, u_t> + sum_s <v_s, W c>
 
-An element's term is linear in what is known of it: hashed n-grams, embeddings, ids, history; its
+An element's term is linear in what is known of it: hashed n-grams, embeddings and their kernel
+features (smooth.py), ids, history; its
 interaction factor u and context factor v are linear in embeddings and ids. Members of the ensemble
 differ in their start and in the weight that each cluster has for them (fit.py).
 """
@@ -71,6 +72,7 @@ class RewardNetwork(nn.Module):
         self.context = nn.Parameter(torch.zeros(contexts, HEADS, m))
         self.text = nn.Parameter(torch.zeros(encoding.buckets, m * HEADS))
         self.dense = nn.Parameter(torch.zeros(encoding.dense_width, self.width))
+        self.smooth = nn.Parameter(torch.zeros(encoding.smooth_width, m * HEADS))
         self.shared = nn.Parameter(torch.zeros(len(encoding.shared) + 1, self.width))
         self.own = nn.Parameter(torch.zeros(len(encoding.own) + 1, self.width))
         self.history = nn.Parameter(torch.zeros(encoding.history_width + 1, HEADS, m))
@@ -100,6 +102,7 @@ class RewardNetwork(nn.Module):
             mode="sum",
             per_sample_weights=inputs.grams.weight.to(self.text.dtype),
         )
+        words = words + inputs.smooth.to(words.dtype) @ self.smooth
         found = inputs.dense.to(words.dtype) @ self.dense
         found = found + known[:, None] * self.own[inputs.own]
         found = found + shared[:, None] * self.shared[inputs.shared]
@@ -138,6 +141,8 @@ class RewardNetwork(nn.Module):
         cut = m * HEADS
         words = self.text.reshape(-1, HEADS, m)
         total = words.square().sum((0, 1)) / (2 * config.scale_text**2)
+        smooth = self.smooth.reshape(-1, HEADS, m)
+        total = total + smooth.square().sum((0, 1)) / (2 * config.scale_smooth**2)
         for weight, scale in (
             (self.dense, config.scale_embedding),
             (self.shared, config.scale_shared_id),

@@ -169,7 +169,7 @@ class Reward:
         tensors = {
             k: v.detach().clone().contiguous() for k, v in self._network.state_dict().items()
         }
-        tensors["idf"] = torch.from_numpy(self._encoding.idf.copy())
+        tensors |= self._encoding.tensors()
         described = {
             "config": asdict(self._config),
             "encoding": self._encoding.to_json(),
@@ -183,9 +183,11 @@ class Reward:
     def from_state(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> "Reward":
         """The model of a state; predictions are the same to the last bit."""
         config = RewardConfig(**described["config"])
-        encoding = Encoding.from_json(described["encoding"], tensors["idf"].numpy())
+        encoding = Encoding.from_json(described["encoding"], tensors)
         network = RewardNetwork(encoding, config)
-        network.load_state_dict({k: v for k, v in tensors.items() if k != "idf"})
+        blank = {"smooth": network.smooth.detach()}  # states from before smooth terms lack it
+        weights = {k: v for k, v in tensors.items() if not Encoding.owns(k)}
+        network.load_state_dict(blank | weights)
         calibration = Calibration(**described["calibration"])
         return Reward(
             network, encoding, config, calibration, described["values"], described["base_rate"]

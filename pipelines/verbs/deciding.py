@@ -57,16 +57,20 @@ def rollback(
 
 
 def audit(
-    what: Annotated[str, typer.Argument(help="verify, or list.")],
+    what: Annotated[str, typer.Argument(help="verify, list, or who.")],
     config: ConfigFile,
+    at: Annotated[str | None, typer.Option("--at", help="who: a time, ISO 8601, UTC.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute the ledger's chain, or list its entries."""
-    from pipelines import deciding
+    """Recompute the ledger's chain, list its entries, or say which version served at a time."""
+    from pipelines import auditing
 
-    if what not in ("verify", "list"):
-        raise WrongUse(f"audit takes verify or list, found {what!r}")
-    entries = deciding.open_desk(config, None).entries()
+    if what not in ("verify", "list", "who"):
+        raise WrongUse(f"audit takes verify, list or who, found {what!r}")
+    entries = auditing.entries_of(config)
+    if what == "who":
+        told = auditing.who(entries, at)
+        return say(told, as_json, told["sentence"])
     lines = [f"{e['number']:>4} {e['at']} {e['kind']:<10} v{e.get('version')}" for e in entries]
-    text = f"{len(entries)} entries, chain whole" if what == "verify" else "\n".join(lines)
+    text = auditing.whole(entries) if what == "verify" else "\n".join(lines)
     say({"entries": entries if what == "list" else len(entries)}, as_json, text)

@@ -38,9 +38,33 @@ def test_whoever_started_the_run_cannot_approve(judged: Path) -> None:
         deciding.open_desk(judged, "scheduler").approve(1, "looks fine")
 
 
+def test_whoever_first_judged_by_the_limits_cannot_approve(judged: Path) -> None:
+    (entry,) = [e for e in deciding.open_desk(judged, "anna").entries() if e["kind"] == "limits"]
+    with pytest.raises(Refused, match="these limits"):
+        deciding.open_desk(judged, entry["by"]).approve(1, "my own limits")
+
+
+def test_a_review_names_the_page_and_gate_explain_every_open_finding(judged: Path) -> None:
+    from pipelines import gating
+
+    told = gating.review(judged, 1)
+    assert told["verdict"] == "PROMOTE"
+    assert Path(told["page"]).is_file()
+    explained = gating.explained(judged, 1)
+    decision = gating.read_decision(deciding.open_desk(judged, "anna"), 1)
+    assert len(explained["open"]) == len(decision["reasons"])
+    with pytest.raises(WrongUse, match="never judged"):
+        gating.explained(judged, 99)
+
+
 def test_an_approval_needs_a_reason(judged: Path) -> None:
     with pytest.raises(WrongUse, match="reason"):
         deciding.open_desk(judged, "anna").approve(1, "  ")
+
+
+def test_without_a_champion_there_is_nothing_to_rebaseline(judged: Path) -> None:
+    with pytest.raises(WrongUse, match="no champion"):
+        deciding.open_desk(judged, "anna").rebaseline("nothing serves")
 
 
 def test_an_approved_version_is_promoted_published_and_rolled_back(judged: Path) -> None:
@@ -81,8 +105,25 @@ def test_a_changed_ledger_entry_is_found(judged: Path) -> None:
     desk = deciding.open_desk(judged, "anna")
     first = desk.storage.listing("ledger")[0].path
     was = desk.storage.read(first)
-    desk.storage.write(first, was.replace(b"judged", b"JUDGED"))
+    desk.storage.write(first, was + b" ")
     with pytest.raises(Exception, match="does not follow"):
         desk.entries()
     desk.storage.write(first, was)
     assert len(desk.entries()) > 0
+
+
+def test_a_champion_of_another_context_holds_until_a_person_rebaselines(
+    judged: Path, tmp_path: Path
+) -> None:
+    text = judged.read_text()
+    config = tmp_path / "fewer.yaml"
+    config.write_text(text.replace(", segment: categorical", ""))
+    desk = deciding.open_desk(judged, "anna")
+    assert desk.registry.alias("champion").number == 1
+    held = running.run(config, DS, None, "local")
+    assert held.verdict != "PROMOTE"
+    assert any("it knows slots title" in reason for reason in held.reasons)
+    again = running.run(config, DS, None, "local", rebaseline="the segment is gone")
+    assert not any("it knows slots title" in reason for reason in again.reasons)
+    entry = [e for e in desk.entries() if e["kind"] == "rebaselined"][-1]
+    assert (entry["champion"], entry["reason"]) == (1, "the segment is gone")

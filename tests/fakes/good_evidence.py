@@ -90,7 +90,7 @@ GOOD: dict[str, Any] = {
     ],
     "policy_value": {
         "target": "click",
-        "level": 0.95,
+        "level": 0.97,
         "looks": 1,
         "holdout": "the latest 2 days",
         "outcomes": {
@@ -105,15 +105,24 @@ GOOD: dict[str, Any] = {
                     "snips_clip_5": _estimate(0.0290, 0.0270, 0.0014),
                     "snips_clip_20": _estimate(0.0294, 0.0270, 0.0016),
                     "mean_weight": _estimate(1.004, 1.0, 0.01),
+                    "dr_os": _estimate(0.0294, 0.0270, 0.0014),
+                    "pi": _estimate(0.0295, 0.0270, 0.0012),
+                    "pi_dr": _estimate(0.0294, 0.0270, 0.0011),
+                    "pi_dr_clip_20": _estimate(0.0294, 0.0270, 0.0011),
+                    "pi_mean_weight": _estimate(1.001, 1.0, 0.008),
                 },
                 "agreement": interval(0.0001, 0.0006),
+                "slot_agreement": interval(0.0, 0.0005),
                 "clusters": 31_000,
                 "health": HEALTH,
                 "incumbent_health": HEALTH | {"effective_sample": 55_000.0},
             },
             "value": {
                 "unit": "currency units",
-                "estimates": {"snips": _estimate(0.41, 0.40, 0.05)},
+                "estimates": {
+                    "snips": _estimate(0.41, 0.40, 0.05),
+                    "pi": _estimate(0.30, 0.40, 0.04),
+                },
                 "clusters": 31_000,
                 "health": HEALTH | {"events": 610.0},
             },
@@ -132,9 +141,36 @@ GOOD: dict[str, Any] = {
     "integrity": {
         "unsafe_files": [],
         "digests_match": True,
-        "signature": "absent",
+        "signature": "verified",
         "sbom": True,
     },
+    "features": {
+        "age_days": 0.0,
+        "judged_null_rate": 0.05,
+        "learned_null_rate": 0.14,
+        "checked": 4_000,
+        "early": 0,
+        "parity_sampled": 50,
+        "parity_equal": 50,
+    },
+    "serving": {
+        "answered": 32.0,
+        "difference": 0.0,
+        "strangers": [],
+        "p95_ms": 9.5,
+        "peak_mib": 420.0,
+        "fault": None,
+    },
+}
+
+
+_CLICK = "policy_value__outcomes__click"
+# Hardly any whole combination overlaps, and the slots' weights are in good health.
+BY_SLOTS: dict[str, Any] = {
+    f"{_CLICK}__health__effective_sample": 20.0,
+    f"{_CLICK}__health__largest_share": 0.15,
+    f"{_CLICK}__slot_health": HEALTH | {"effective_sample": 6_100.0},
+    f"{_CLICK}__slot_incumbent_health": HEALTH | {"effective_sample": 7_200.0},
 }
 
 
@@ -146,7 +182,7 @@ def poisoned(**changes: Any) -> dict[str, Any]:
         place = tree
         for name in parents:
             place = place[name]
-        place[last] = value
+        place[last] = copy.deepcopy(value)
     return tree
 
 

@@ -15,7 +15,8 @@ from model.evaluation.logged import Logged
 from model.evaluation.outcome import judge_outcome
 from model.evaluation.overlap import overlap
 from model.evaluation.slices import Least, holm, slice_differences
-from model.evaluation.totals import Totals, standard_estimators, tally
+from model.evaluation.slots import Reference, pseudo_inverse_weights
+from model.evaluation.totals import Totals, coded, standard_estimators, tally
 
 OPEN_BANDIT = Path(__file__).parents[2].parent / "shared" / "data" / "open_bandit"
 
@@ -36,12 +37,17 @@ def some_log(seed: int = 0, rows: int = 400, champion: bool = True) -> Logged:
         q_challenger=q[1],
         q_incumbent=q[2] if champion else None,
         cluster=rng.integers(0, 60, rows),
+        slot_challenger=rng.normal(1.0, 3.0, rows),
+        independent_challenger=rng.normal(1.0, 3.0, rows),
+        slot_incumbent=rng.normal(1.0, 3.0, rows) if champion else None,
+        independent_incumbent=rng.normal(1.0, 3.0, rows) if champion else None,
     )
 
 
 def values(logged: Logged) -> dict[str, np.ndarray]:
     """Estimator -> (2,) values of challenger and incumbent."""
-    totals = tally(logged, standard_estimators(logged.q_logged is not None))
+    slots = logged.slot_challenger is not None
+    totals = tally(logged, standard_estimators(logged.q_logged is not None, slots=slots))
     return dict(zip(totals.estimators, totals.values(), strict=True))
 
 
@@ -74,16 +80,26 @@ def test_every_estimator_gives_an_incumbent_that_is_the_log_the_mean_of_the_log(
     logged = some_log(seed, champion=False)
     mean = logged.reward.sum() / logged.displays.sum()
     for name, (_, incumbent) in values(logged).items():
-        assert incumbent == pytest.approx(1.0 if name == "mean_weight" else mean, abs=1e-9), name
+        expected = 1.0 if name.endswith("mean_weight") else mean
+        assert incumbent == pytest.approx(expected, abs=1e-9), name
 
 
 def test_with_uniform_weights_every_estimator_equals_the_mean():
     logged = some_log(3, champion=False)
     mean = logged.reward.sum() / logged.displays.sum()
     rate = np.full(len(logged), mean)
-    uniform = replace(logged, pi_challenger=logged.propensity, q_logged=rate, q_challenger=rate)
+    ones = np.ones(len(logged))
+    uniform = replace(
+        logged,
+        pi_challenger=logged.propensity,
+        q_logged=rate,
+        q_challenger=rate,
+        slot_challenger=ones,
+        independent_challenger=ones,
+    )
     for name, (challenger, _) in values(uniform).items():
-        assert challenger == pytest.approx(1.0 if name == "mean_weight" else mean, abs=1e-9), name
+        expected = 1.0 if name.endswith("mean_weight") else mean
+        assert challenger == pytest.approx(expected, abs=1e-9), name
 
 
 def test_a_table_worked_by_hand():
@@ -107,6 +123,9 @@ def test_a_table_worked_by_hand():
     assert switched["switch_dr"][0] == pytest.approx((2.5 + 1.5) / 5, abs=1e-12)
     assert switched["snips_clip_1"][0] == pytest.approx((1 + 1 + 1) / (1 + 1 + 1), abs=1e-12)
     assert found["snips"][1] == pytest.approx(5 / 5, abs=1e-12)
+    # shrunk at 400: 2 x 400/404, 0.5 x 400/400.25, 1 x 400/401, on residuals 0.5, 1, 1
+    shrunk = 400 / 404 + 0.5 * 400 / 400.25 + 400 / 401
+    assert found["dr_os"][0] == pytest.approx((2.5 + shrunk) / 5, abs=1e-12)
     health = overlap(logged).health()
     assert health.effective_sample == pytest.approx(4**2 / (4 + 2 * 0.25 + 1), abs=1e-12)
     assert health.largest_share == pytest.approx(2 / 4, abs=1e-12)
@@ -136,7 +155,7 @@ def test_counts_give_what_their_single_rows_give(seed):
 def test_merging_days_equals_one_pass(seed, cut):
     logged = some_log(seed)
     first, second = np.arange(len(logged)) < cut, np.arange(len(logged)) >= cut
-    chosen = standard_estimators(True)
+    chosen = standard_estimators(True, slots=True)
     merged = tally(logged.take(first), chosen) + tally(logged.take(second), chosen)
     whole = tally(logged, chosen)
     np.testing.assert_array_equal(merged.cluster, whole.cluster)
@@ -153,6 +172,13 @@ def test_totals_of_different_estimators_do_not_merge():
         _ = tally(logged, standard_estimators(True)) + tally(logged, standard_estimators(False))
 
 
+def one_slot(pi: np.ndarray, log: np.ndarray) -> np.ndarray:
+    """(arms,) slot weights of each arm of a policy that has one slot to fill."""
+    every = np.arange(len(log))[:, None]
+    reference = Reference(every, log, (len(log),))
+    return pseudo_inverse_weights(reference, every, np.tile(pi, (len(log), 1)), log)
+
+
 def bandit(rng: np.random.Generator, rows: int, arms: int = 5) -> tuple[Logged, float, float]:
     """A log of a known bandit with a perfect reward model; true values of challenger and log."""
     fixed = np.random.default_rng(7)
@@ -167,11 +193,13 @@ def bandit(rng: np.random.Generator, rows: int, arms: int = 5) -> tuple[Logged, 
         q_logged=truth[arm],
         q_challenger=np.full(rows, float(truth @ pi)),
         cluster=np.arange(rows),
+        slot_challenger=one_slot(pi, log)[arm],
+        independent_challenger=one_slot(pi, log)[arm],
     )
     return logged, float(truth @ pi), float(truth @ log)
 
 
-@pytest.mark.parametrize("name", ["ips", "snips", "dr", "switch_dr"])
+@pytest.mark.parametrize("name", ["ips", "snips", "dr", "switch_dr", "dr_os"])
 def test_the_known_value_of_a_bandit_is_met(name):
     logged, challenger, incumbent = bandit(np.random.default_rng(1), 200_000)
     found = values(logged)[name]
@@ -217,8 +245,15 @@ def test_a_column_of_another_length_is_refused():
 
 def test_the_same_policy_twice_differs_by_exactly_nothing():
     logged = some_log()
-    same = replace(logged, pi_incumbent=logged.pi_challenger, q_incumbent=logged.q_challenger)
-    for one in compare(tally(same, standard_estimators(True)), draws=50).estimates.values():
+    same = replace(
+        logged,
+        pi_incumbent=logged.pi_challenger,
+        q_incumbent=logged.q_challenger,
+        slot_incumbent=logged.slot_challenger,
+        independent_incumbent=logged.independent_challenger,
+    )
+    found = compare(tally(same, standard_estimators(True, slots=True)), draws=50)
+    for one in found.estimates.values():
         assert (one.difference.value, one.difference.low, one.difference.high) == (0, 0, 0)
 
 
@@ -267,7 +302,8 @@ def test_a_planted_harm_is_found_in_its_slice_and_only_there():
 def campaign(name: str) -> tuple[Logged, float]:
     """A campaign's random log judging bts, whose probability of an item at a position is how often
     it showed it there (its logged propensities are of moments, not of the policy on the whole);
-    and bts's on-policy rate.
+    and bts's on-policy rate. Rows were sampled one by one, so that a display has one slot, whose
+    place is a context: slot estimators must then say what those of whole combinations say.
     """
     random = pq.read_table(OPEN_BANDIT / f"random_{name}.parquet").to_pydict()
     bts = pq.read_table(OPEN_BANDIT / f"bts_{name}.parquet").to_pydict()
@@ -281,6 +317,11 @@ def campaign(name: str) -> tuple[Logged, float]:
     q = cross_fitted(click, item)
     expected = {place: sum(p * q[:, key[0]] for key, p in pi.items() if key[1] == place)
                 for place in positions}  # fmt: skip
+    even = np.full(q.shape[1], 1 / q.shape[1])
+    chosen = {place: np.array([pi.get((one, place), 0.0) for one in range(len(even))])
+              for place in positions}  # fmt: skip
+    slot = {place: one_slot(asked, even) for place, asked in chosen.items()}
+    by_slot = np.array([slot[place][one] for one, place in shown])
     logged = Logged(
         reward=click,
         displays=np.ones(len(shown)),
@@ -289,6 +330,8 @@ def campaign(name: str) -> tuple[Logged, float]:
         q_logged=q[np.arange(len(click)), item],
         q_challenger=np.array([expected[key[1]][row] for row, key in enumerate(shown)]),
         cluster=np.arange(len(shown)),
+        slot_challenger=by_slot,
+        independent_challenger=by_slot,
     )
     return logged, float(np.mean(bts["click"]))
 
@@ -303,7 +346,7 @@ def cross_fitted(click: np.ndarray, item: np.ndarray) -> np.ndarray:
     return q
 
 
-JUDGED = ("ips", "snips", "dr", "switch_dr")
+JUDGED = ("ips", "snips", "dr", "switch_dr", "dr_os", "pi", "pi_dr", "independent")
 
 
 def covered(logged: Logged, truth: float) -> dict[str, bool]:
@@ -318,6 +361,9 @@ def covered(logged: Logged, truth: float) -> dict[str, bool]:
 def test_intervals_from_a_random_log_cover_the_rate_of_the_other_policy(name):
     logged, truth = campaign(name)
     assert covered(logged, truth) == dict.fromkeys(JUDGED, True)
+    found = values(logged)
+    assert found["pi"][0] == pytest.approx(found["ips"][0], abs=1e-9)
+    assert found["pi_dr"][0] == pytest.approx(found["dr"][0], abs=1e-9)
 
 
 def test_intervals_from_simulated_logs_cover_the_known_value_as_often_as_they_say():
@@ -335,3 +381,28 @@ def test_totals_of_nothing_are_nothing():
     assert isinstance(totals, Totals)
     assert np.isnan(totals.values()).all()
     assert compare(totals).clusters == 0
+
+
+def test_clusters_put_together_keep_values_and_nearly_the_intervals_and_do_not_merge():
+    rows = 200_000
+    logged, _, _ = bandit(np.random.default_rng(3), rows)
+    logged = replace(logged, cluster=np.random.default_rng(4).integers(0, 50_000, rows))
+    chosen = standard_estimators(True)
+    whole, folded = tally(logged, chosen), tally(logged, chosen, fold=5000)
+    assert folded.clusters == whole.clusters
+    assert len(folded.cluster) == 5000
+    np.testing.assert_allclose(folded.values(), whole.values(), rtol=1e-9)
+    a, b = (compare(one, draws=400).estimates["dr"].difference for one in (whole, folded))
+    assert b.high - b.low == pytest.approx(a.high - a.low, rel=0.2)
+    with pytest.raises(ValueError, match="put together at random"):
+        _ = folded + folded
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [np.array([7, -3, 7, 12]), np.array([0, 10**15, 5, 0]), np.array(["b", "a", "b", "c"], object)],
+)
+def test_places_of_clusters_are_those_of_sorting_them(cluster):
+    codes, at = coded(cluster)
+    np.testing.assert_array_equal(codes, np.unique(cluster))
+    np.testing.assert_array_equal(codes[at], cluster)

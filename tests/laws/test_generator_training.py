@@ -164,7 +164,8 @@ def test_a_bonus_outside_the_support_is_followed_only_without_the_gate(shop):
     unseen = logged.take(np.flatnonzero(~np.isin(logged.element[:, 0], last)))
     config = replace(SMALL, steps=80, batch=64, kl_weight=0.3, kl_target=2.0)
     held = trained(world, unseen, config)[0]
-    plain = trained(world, unseen, replace(config, pessimism=0.0, support=1e9))[0]
+    free = {"pessimism": 0.0, "support": 1e9, "least_shown": 0.0}
+    plain = trained(world, unseen, replace(config, **free))[0]
     assert share_of_poison(held, world) < 0.15
     assert share_of_poison(plain, world) > 0.6
 

@@ -145,6 +145,8 @@ POISON = [
     ("integrity", {"integrity__digests_match": False}, "fail", "not as recorded"),
     ("integrity", {"integrity__digests_match": None}, "fail", "missing"),
     ("integrity", {"integrity__signature": "wrong"}, "fail", "signature is wrong"),
+    ("integrity", {"integrity__signature": "absent"}, "fail", "sign the bundle"),
+    ("integrity", {"integrity__signature": "by an unknown key"}, "fail", "trusted_keys"),
     ("integrity", {"integrity": None}, "fail", "nothing was measured"),
 ]  # fmt: skip
 
@@ -269,7 +271,9 @@ def test_what_the_limits_ask_for_beyond_the_defaults_is_asked_for():
             "provenance": {"allow_dirty": True},
         }
     )
-    unsigned = integrity.decide(evidence(integrity__sbom=False), strict.integrity)
+    unsigned = integrity.decide(
+        evidence(integrity__signature="absent", integrity__sbom=False), strict.integrity
+    )
     assert {one.metric for one in unsigned.findings if one.status == "fail"} == {
         "signature",
         "bill of materials",

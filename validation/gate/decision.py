@@ -14,6 +14,7 @@ class Finding:
 
     distance: how far on the right side of the threshold the deciding number is, negative on the
     wrong one, None where there is nothing to measure. source: where in the evidence it stands.
+    side: of the threshold that a whole interval must lie on; None where no interval decides.
     """
 
     metric: str
@@ -23,6 +24,7 @@ class Finding:
     status: Status
     source: str
     sentence: str
+    side: Literal["above", "below"] | None = None
 
     def softened(self, because: str) -> "Finding":
         """The same, holding instead of rejecting."""

@@ -31,12 +31,14 @@ class Interval:
 class Incumbent:
     """Whom the challenger is compared with: the champion, or the logging policy.
 
-    `unreadable` says why a champion could not be scored on today's rows.
+    `unreadable` says why a champion could not be scored on today's rows; `learned_judged` are the
+    judged days that it learned from itself, which flatters it.
     """
 
     kind: str = "logging policy"
     version: str | None = None
     unreadable: str | None = None
+    learned_judged: tuple[str, ...] = ()
 
     @property
     def is_champion(self) -> bool:
@@ -121,8 +123,11 @@ class Health:
 class Outcome:
     """One reward (clicks, conversions, value) by every estimator.
 
-    estimates by name: ips, snips, direct, dr, switch_dr, snips_clip_<level>, mean_weight.
+    estimates by name: ips, snips, direct, dr, switch_dr, dr_os, snips_clip_<level>, mean_weight;
+    by slots pi, pi_dr, independent, pi_clip_<level>, pi_dr_clip_<level>, pi_mean_weight.
     agreement: difference by SNIPS less difference by DR. incumbent_health: of a champion only.
+    slot_health, slot_incumbent_health, slot_agreement (pi_dr less switch-DR): the same of the
+    slots' weights; None where there are none, slots_wanting saying why.
     """
 
     unit: str = "rewards"
@@ -131,6 +136,10 @@ class Outcome:
     clusters: int = 0
     health: Health = Health()
     incumbent_health: Health | None = None
+    slot_health: Health | None = None
+    slot_incumbent_health: Health | None = None
+    slot_agreement: Interval = Interval()
+    slots_wanting: str | None = None
 
     @property
     def wanting(self) -> str | None:
@@ -150,8 +159,10 @@ class Outcome:
 class PolicyValue:
     """Challenger less incumbent; `target` names the outcome that decides.
 
-    level: of the two-sided intervals. looks: judgements that the level was spent over so far.
-    holdout: in words, which rows judged.
+    level: of the two-sided intervals, what this look may spend of the level of all looks. looks:
+    which look at this incumbent it is, from 1.
+    holdout: in words, which rows judged. judged_days, learned_days: of the rows that judged, and
+    of those that the challenger learned from.
     """
 
     target: str = "click"
@@ -159,6 +170,8 @@ class PolicyValue:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     looks: int = 1
     holdout: str | None = None
+    judged_days: tuple[str, ...] = ()
+    learned_days: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,12 +210,44 @@ class Safety:
 
 @dataclass(frozen=True)
 class Integrity:
-    """The bundle: files that could carry code, digests, signature (verified, absent, wrong)."""
+    """The bundle: files that could carry code, digests, signature.
+
+    signature: verified, signed by a local key, by an unknown key, wrong or absent.
+    """
 
     unsafe_files: tuple[str, ...] | None = None
     digests_match: bool | None = None
     signature: str | None = None
     sbom: bool | None = None
+
+
+@dataclass(frozen=True)
+class Features:
+    """What was learned from: age_days of the newest history at the end of ds; shares of judged
+    and of learned elements without any; values checked against what was known before their row,
+    and how many were not (early); elements sampled online, and how many were equal."""
+
+    age_days: float = math.nan
+    judged_null_rate: float = math.nan
+    learned_null_rate: float = math.nan
+    checked: int | None = None
+    early: int | None = None
+    parity_sampled: int | None = None
+    parity_equal: int | None = None
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The sealed bundle in a process of its own: golden requests answered, the largest difference
+    of a probability from the judging process, packages that an ad server need not have, the 95th
+    percentile of one choice in milliseconds, peak memory; or the fault that stopped it."""
+
+    answered: float = math.nan
+    difference: float = math.nan
+    strangers: tuple[str, ...] | None = None
+    p95_ms: float = math.nan
+    peak_mib: float = math.nan
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +264,8 @@ class Evidence:
     policy_value: PolicyValue | None = None
     safety: Safety | None = None
     integrity: Integrity | None = None
+    features: Features | None = None
+    serving: Serving | None = None
 
     @staticmethod
     def from_dict(tree: Mapping[str, Any]) -> "Evidence":

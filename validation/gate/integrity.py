@@ -7,6 +7,15 @@ from validation.gate.rules import missing, note
 
 NAME = "integrity"
 SOURCE = "evidence.integrity"
+_RIGHT = {
+    "verified": "the signature verifies",
+    "signed by a local key": "signed by a local key, which only this store speaks for",
+}
+_SIGN = "sign the bundle where it was made"
+_NEXT = {
+    "wrong": "the manifest was changed after it was signed: take the bundle from a backup",
+    "by an unknown key": "add its public key to registry.trusted_keys, or find out who signed",
+}
 
 
 def decide(evidence: Evidence, limits: IntegrityLimits) -> Decision:
@@ -42,9 +51,9 @@ def _flag(metric: str, holds: bool | None, required: bool, source: str) -> Findi
 
 def _signature(bundle: Integrity, limits: IntegrityLimits) -> Finding:
     source, found = f"{SOURCE}.signature", bundle.signature
-    if found == "verified":
-        return note("signature", found, source, "the signature verifies")
-    if found == "wrong" or limits.signature:
-        sentence = f"the signature is {found or 'missing'}; sign the bundle where it was made"
-        return Finding("signature", found, "verified", None, "fail", source, sentence)
-    return note("signature", found or "absent", source, "not signed; the limits do not ask for it")
+    if found in _RIGHT:
+        return note("signature", found, source, _RIGHT[found])
+    if found in (None, "absent") and not limits.signature:
+        return note("signature", "absent", source, "not signed; the limits do not ask for it")
+    sentence = f"the signature is {found or 'missing'}; {_NEXT.get(found or 'absent', _SIGN)}"
+    return Finding("signature", found, "verified", None, "fail", source, sentence)

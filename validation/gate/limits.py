@@ -7,6 +7,8 @@ from typing import Any
 
 from validation.gate.trees import from_tree, to_tree
 
+SHARED = ("effective_sample_min", "slots_known_min")
+
 
 @dataclass(frozen=True)
 class ProvenanceLimits:
@@ -21,6 +23,16 @@ class DataLimits:
 
     quarantined_share_max: float = 0.05
     mature_share_min: float = 0.95
+
+
+@dataclass(frozen=True)
+class FeatureLimits:
+    """null_rise_max: how much larger the share without history may be where it judges than where
+    it was learned from. parity_min: share of sampled elements equal online and offline."""
+
+    age_days_max: float = 1
+    null_rise_max: float = 0.5
+    parity_min: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,13 +71,18 @@ class SliceLimits:
 class PolicyValueLimits:
     """gain_min: practical gain per display that lower bounds must exceed.
 
-    level: of the two-sided intervals, so that 0.95 is a one-sided bound of 97.5 %. estimators:
-    all must agree. guardrails: outcome -> loss per display that is still no loss.
+    level: of all looks together, two-sided, so that 0.95 is one-sidedly 97.5 %; a look spends
+    its share of it (looks.py). estimators: all must agree. guardrails: outcome -> loss per
+    display that is still no loss. slot_estimators: all must agree where whole combinations have
+    fewer effective displays than asked for, and slots, known for `slots_known_min` of the
+    displays, have enough (basis.py).
     """
 
     gain_min: float = 0.0
     level: float = 0.95
     estimators: tuple[str, ...] = ("snips", "dr")
+    slot_estimators: tuple[str, ...] = ("pi", "pi_dr")
+    slots_known_min: float = 0.99
     known_propensity_min: float = 0.999
     clusters_min: int = 20
     events_min: float = 20
@@ -77,7 +94,8 @@ class PolicyValueLimits:
 class EstimateHealthLimits:
     """When an off-policy estimate is to be trusted; none of them rejects, they hold.
 
-    stable_at: SNIPS with weights clipped here must stay within its own interval.
+    stable_at: SNIPS with weights clipped here must stay within its own interval; slots_stable_at:
+    pi_dr. effective_sample_min and slots_known_min are those of the policy value's gate.
     """
 
     effective_sample_min: float = 500
@@ -86,6 +104,8 @@ class EstimateHealthLimits:
     support_min: float = 0.9
     mean_weight_tolerance: float = 0.1
     stable_at: float = 20
+    slots_known_min: float = 0.99
+    slots_stable_at: float = 20
 
 
 @dataclass(frozen=True)
@@ -101,11 +121,21 @@ class PolicySafetyLimits:
 
 
 @dataclass(frozen=True)
-class IntegrityLimits:
-    """What a bundle must carry."""
+class ServingLimits:
+    """Of one process on one core; times vary, so slow or large holds and does not reject."""
 
-    signature: bool = False
-    sbom: bool = False
+    requests_min: float = 1
+    difference_max: float = 1e-6
+    p95_ms_max: float = 250
+    peak_mib_max: float = 4096
+
+
+@dataclass(frozen=True)
+class IntegrityLimits:
+    """What a bundle must carry. A signature that is there must be right whatever is asked for."""
+
+    signature: bool = True
+    sbom: bool = True
 
 
 @dataclass(frozen=True)
@@ -117,21 +147,32 @@ class PersonLimits:
 
 @dataclass(frozen=True)
 class Limits:
-    """Every gate's limits. Raises ValueError on a number that is not finite."""
+    """Every gate's limits. Raises ValueError on a number that is not finite, and where two gates
+    would not judge the same estimators."""
 
     provenance: ProvenanceLimits = ProvenanceLimits()
     data: DataLimits = DataLimits()
+    features: FeatureLimits = FeatureLimits()
     reward_model: RewardModelLimits = RewardModelLimits()
     slices: SliceLimits = SliceLimits()
     policy_value: PolicyValueLimits = PolicyValueLimits()
     estimate_health: EstimateHealthLimits = EstimateHealthLimits()
     policy_safety: PolicySafetyLimits = PolicySafetyLimits()
+    serving: ServingLimits = ServingLimits()
     integrity: IntegrityLimits = IntegrityLimits()
     person: PersonLimits = PersonLimits()
 
     def __post_init__(self) -> None:
         for gate in fields(self):
             _check_finite(getattr(self, gate.name), gate.name)
+        for name in SHARED:
+            value, health = getattr(self.policy_value, name), getattr(self.estimate_health, name)
+            if value != health:
+                raise ValueError(
+                    f"limits: policy_value.{name} is {value} and estimate_health.{name} {health}, "
+                    "expected the same, or the health of other estimators than those that decide "
+                    "would be judged; give both the same number"
+                )
 
     @staticmethod
     def from_dict(tree: Mapping[str, Any] | None) -> "Limits":

@@ -1,5 +1,9 @@
 """Gate: does the challenger earn more than the incumbent?"""
 
+from dataclasses import replace
+
+from validation.gate import looks
+from validation.gate.basis import by_slots, enough, slots_speak
 from validation.gate.decision import Decision, Finding, decided, unmeasured
 from validation.gate.evidence import Estimate, Evidence, Interval, Outcome, PolicyValue
 from validation.gate.limits import PolicyValueLimits
@@ -8,13 +12,19 @@ from validation.gate.rules import above, at_least, note
 NAME = "policy value"
 SOURCE = "evidence.policy_value"
 PER = 1000
+ASSUMED = {
+    "pi": "decided by slots, too few whole combinations overlap: assumes that the reward is a sum "
+    "over slots",
+    "pi_dr": "decided by slots: assumes that what the reward model leaves over is a sum over slots",
+}
 
 
 def decide(evidence: Evidence, limits: PolicyValueLimits) -> Decision:
     """Passes where every deciding estimator's lower bound is above the gain asked for.
 
     Fails where all of them say worse; holds in between, and where the log can't tell: without
-    propensities no estimate is looked at, the direct method's least of all.
+    propensities no estimate is looked at, the direct method's least of all. Which decide, those
+    of whole combinations or those of slots, is docs/adr/0015.
     """
     value, target = evidence.policy_value, evidence.target()
     if evidence.incumbent.unreadable:
@@ -24,14 +34,38 @@ def decide(evidence: Evidence, limits: PolicyValueLimits) -> Decision:
     known = _known(target, limits)
     if known.status != "pass":
         return decided(NAME, [known])
-    grounds = [known, *_grounds(target, value, limits)]
-    if target.wanting:
+    grounds = [known, *_grounds(evidence, target, value, limits)]
+    slots = by_slots(target, limits.effective_sample_min, limits.slots_known_min)
+    if target.wanting and not slots:
         return decided(NAME, [*grounds, _wanting(target)])
+    primary = _by_slots(target, value, limits) if slots else _whole(target, value, limits)
+    return decided(NAME, [*grounds, *primary, *_guardrails(value, limits)])
+
+
+def _whole(target: Outcome, value: PolicyValue, limits: PolicyValueLimits) -> list[Finding]:
+    """By whole combinations, which pi_dr must not contradict where it can speak."""
     primary = [_primary(target, value, name, limits) for name in limits.estimators]
-    if not target.health.effective_sample >= limits.effective_sample_min:
+    if not enough(target.health, target.incumbent_health, limits.effective_sample_min):
         because = "too few effective displays for its interval to be believed"
         primary = [f.softened(because) if f.status == "fail" else f for f in primary]
-    return decided(NAME, [*grounds, *_together(primary), *_guardrails(value, limits)])
+    against = target.estimates.get("pi_dr", Estimate()).difference
+    speaks = slots_speak(target, limits.effective_sample_min, limits.slots_known_min)
+    found = _together(primary)
+    if speaks and against.high < 0:
+        because = "it contradicts the estimators that decide; look at interactions of elements"
+        found.append(_primary(target, value, "pi_dr", limits).softened(because))
+    return found
+
+
+def _by_slots(target: Outcome, value: PolicyValue, limits: PolicyValueLimits) -> list[Finding]:
+    """By slots, each sentence with what it assumes."""
+    found = _together([_primary(target, value, name, limits) for name in limits.slot_estimators])
+    return [
+        replace(finding, sentence=f"{finding.sentence}; {ASSUMED[name]}")
+        if name in ASSUMED
+        else finding
+        for name, finding in zip(limits.slot_estimators, found, strict=True)
+    ]
 
 
 def _unreadable(evidence: Evidence) -> Finding:
@@ -59,16 +93,12 @@ def _known(target: Outcome, limits: PolicyValueLimits) -> Finding:
     return known.softened(insufficient) if known.status == "insufficient" else known
 
 
-def _grounds(target: Outcome, value: PolicyValue, limits: PolicyValueLimits) -> list[Finding]:
+def _grounds(
+    evidence: Evidence, target: Outcome, value: PolicyValue, limits: PolicyValueLimits
+) -> list[Finding]:
     """What must hold beside the estimates."""
     return [
-        at_least(
-            "level of the intervals",
-            value.level,
-            limits.level,
-            f"{SOURCE}.level",
-            otherwise="fail",
-        ),
+        looks.decide(evidence, value, limits.level),
         at_least("clusters", target.clusters, limits.clusters_min, f"{SOURCE}.clusters"),
         at_least(
             "rewarded displays",
@@ -99,12 +129,26 @@ def _together(primary: list[Finding]) -> list[Finding]:
     return [f.softened(because) if f in lost else f for f in primary]
 
 
+def _guarding(outcome: Outcome | None, limits: PolicyValueLimits) -> str:
+    """The estimator of an outcome without predictions."""
+    if outcome is None or enough(
+        outcome.health, outcome.incumbent_health, limits.effective_sample_min
+    ):
+        return "snips"
+    slots, known = outcome.slot_health, limits.slots_known_min
+    if slots is None or not slots.known_share >= known:
+        return "snips"
+    least = limits.effective_sample_min
+    return "pi" if enough(slots, outcome.slot_incumbent_health, least) else "snips"
+
+
 def _guardrails(value: PolicyValue, limits: PolicyValueLimits) -> list[Finding]:
     findings = []
     for name, margin in limits.guardrails.items():
         source, outcome = f"{SOURCE}.{name}", value.outcomes.get(name)
-        gap = outcome.estimates.get("snips", Estimate()).difference if outcome else Interval()
-        metric = f"guardrail {name}, by SNIPS"
+        by = _guarding(outcome, limits)
+        gap = outcome.estimates.get(by, Estimate()).difference if outcome else Interval()
+        metric = f"guardrail {name}, by {by.upper()}"
         findings.append(above(metric, gap, -margin, source, PER))
     others = sorted(set(value.outcomes) - {value.target} - set(limits.guardrails))
     if others:

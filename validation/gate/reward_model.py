@@ -3,7 +3,7 @@
 import math
 
 from validation.gate.decision import Decision, Finding, decided, unmeasured
-from validation.gate.evidence import Evidence, Interval, RewardModel
+from validation.gate.evidence import Evidence, Incumbent, Interval, RewardModel
 from validation.gate.limits import RewardModelLimits
 from validation.gate.rules import above, at_least, below, missing, note
 
@@ -68,4 +68,17 @@ def _against_champion(
     auc = above(f"AUC {name}", gap.get("auc", Interval()), -limits.auc_margin, source)
     error = gap.get("calibration_error", Interval())
     calibration = below(f"calibration error {name}", error, limits.calibration_margin, source)
-    return [log_loss, auc if found.pairs else _auc(found, limits), calibration]
+    judged = [log_loss, auc if found.pairs else _auc(found, limits), calibration]
+    return judged + _flattered(incumbent)
+
+
+def _flattered(incumbent: Incumbent) -> list[Finding]:
+    """A warning where the champion is asked about days that it learned from."""
+    if not incumbent.learned_judged:
+        return []
+    days, source = ", ".join(incumbent.learned_judged), "evidence.incumbent.learned_judged"
+    sentence = (
+        f"warning: {incumbent.name} learned from judged days ({days}), so its own figures are "
+        "flattered here and the challenger's gain looks smaller than it is"
+    )
+    return [note("champion on days it learned from", days, source, sentence)]

@@ -70,7 +70,7 @@ def above(
         status = "fail"
     sentence = _sentence(metric, interval, threshold, per, "above", status)
     distance = interval.low - threshold
-    return Finding(metric, interval.value, threshold, distance, status, source, sentence)
+    return Finding(metric, interval.value, threshold, distance, status, source, sentence, "above")
 
 
 def below(
@@ -87,7 +87,7 @@ def below(
         status = "fail"
     sentence = _sentence(metric, interval, threshold, per, "below", status)
     distance = threshold - interval.high
-    return Finding(metric, interval.value, threshold, distance, status, source, sentence)
+    return Finding(metric, interval.value, threshold, distance, status, source, sentence, "below")
 
 
 def inside(metric: str, value: float, band: Interval, source: str, sentence: str) -> Finding:

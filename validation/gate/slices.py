@@ -2,6 +2,7 @@
 
 import math
 
+from validation.gate.basis import SLOTS
 from validation.gate.decision import Decision, Finding, decided, unmeasured
 from validation.gate.evidence import Evidence, Slice
 from validation.gate.limits import SliceLimits
@@ -31,7 +32,11 @@ def decide(evidence: Evidence, limits: SliceLimits) -> Decision:
 def _few_effective(evidence: Evidence, limits: SliceLimits) -> bool:
     """Where a handful of rows carries the weight, normal p-values of harm are not to be trusted."""
     target = evidence.target()
-    return target is None or not target.health.effective_sample >= limits.effective_sample_min
+    if target is None:
+        return True
+    by_slot = any(one.estimator in SLOTS for one in evidence.slices or ())
+    health = target.slot_health if by_slot else target.health
+    return health is None or not health.effective_sample >= limits.effective_sample_min
 
 
 def _thin(one: Slice, limits: SliceLimits) -> bool:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -34,6 +34,8 @@ def _read(kind: Any, tree: Any, where: str) -> Any:
     origin = get_origin(kind)
     if origin in (Union, UnionType):
         return _read_optional(kind, tree, where)
+    if origin is Literal:
+        return _read_choice(get_args(kind), tree, where)
     if origin is tuple:
         return tuple(_read(get_args(kind)[0], one, f"{where}[]") for one in _list(tree, where))
     if origin is dict:
@@ -46,7 +48,16 @@ def _read(kind: Any, tree: Any, where: str) -> Any:
 
 def _read_optional(kind: Any, tree: Any, where: str) -> Any:
     inner = [one for one in get_args(kind) if one is not NoneType]
-    return None if tree is None else _read(inner[0], tree, where)
+    if tree is None:
+        return None
+    fitting = [one for one in inner if type(tree) is one]
+    return _read((fitting or inner)[0], tree, where)
+
+
+def _read_choice(choices: tuple[Any, ...], tree: Any, where: str) -> Any:
+    if tree not in choices:
+        raise ValueError(f"{where}: found {tree!r}, expected one of {', '.join(map(str, choices))}")
+    return tree
 
 
 def _read_fields(kind: Any, tree: Mapping[str, Any], where: str) -> Any:

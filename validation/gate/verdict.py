@@ -7,12 +7,14 @@ from typing import Any, Literal
 from validation.gate import (
     data,
     estimate_health,
+    features,
     integrity,
     person,
     policy_safety,
     policy_value,
     provenance,
     reward_model,
+    serving,
     slices,
 )
 from validation.gate.decision import Decision
@@ -24,15 +26,16 @@ Verdict = Literal["PROMOTE", "HOLD", "REJECT"]
 JUDGES: tuple[tuple[str, Callable[[Evidence, Any], Decision]], ...] = (
     ("provenance", provenance.decide),
     ("data", data.decide),
+    ("features", features.decide),
     ("reward_model", reward_model.decide),
     ("slices", slices.decide),
     ("policy_value", policy_value.decide),
     ("estimate_health", estimate_health.decide),
     ("policy_safety", policy_safety.decide),
+    ("serving", serving.decide),
     ("integrity", integrity.decide),
     ("person", person.decide),
 )
-UNJUDGED = ("features", "serving")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Everything here is per 1,000 displays; an Interval of the evidence is per displa
 
 from typing import Any
 
+from validation.gate.basis import by_slots
 from validation.gate.evidence import Evidence, Interval, Outcome
 from validation.gate.limits import Limits
 from validation.pages import svg
@@ -16,8 +17,13 @@ ESTIMATORS = {
     "dr": "doubly robust",
     "ips": "IPS",
     "switch_dr": "switch-DR",
+    "dr_os": "doubly robust, shrunk",
+    "pi": "pseudo-inverse, by slots",
+    "pi_dr": "doubly robust, by slots",
+    "independent": "independent slots (shown, never decides)",
     "direct": "direct method (shown, never decides)",
 }
+CLIPPED = {"snips": "SNIPS", "pi_dr": "doubly robust by slots"}
 
 
 def thousand(value: float) -> str | None:
@@ -42,7 +48,10 @@ def forest(evidence: Evidence, limits: Limits) -> list[dict[str, Any]]:
 def _plot(
     outcome: Outcome, name: str, limits: Limits, margin: float | None, decides: bool
 ) -> dict[str, Any]:
-    listed = [e for e in limits.policy_value.estimators if e in outcome.estimates]
+    asked = limits.policy_value
+    slots = by_slots(outcome, asked.effective_sample_min, asked.slots_known_min)
+    deciding = asked.slot_estimators if slots else asked.estimators
+    listed = [e for e in deciding if e in outcome.estimates]
     gaps = [outcome.estimates[e].difference for e in listed]
     unit = f"{outcome.unit} per 1,000 displays"
     scale = svg.scale_over([*_ends(gaps), None if margin is None else PER * margin])
@@ -100,7 +109,7 @@ def estimator_rows(evidence: Evidence) -> dict[str, Any] | None:
     if target is None or not target.estimates:
         return None
     chosen = {k: target.estimates[k] for k in ESTIMATORS if k in target.estimates}
-    chosen |= {k: v for k, v in target.estimates.items() if k.startswith("snips_clip_")}
+    chosen |= {k: v for k, v in target.estimates.items() if _clipped(k)}
     scale = svg.scale_over(_ends([one.difference for one in chosen.values()]))
     return {
         "unit": target.unit,
@@ -113,9 +122,13 @@ def estimator_rows(evidence: Evidence) -> dict[str, Any] | None:
     }
 
 
+def _clipped(name: str) -> bool:
+    return name.startswith(tuple(f"{one}_clip_" for one in CLIPPED))
+
+
 def _estimator(name: str) -> str:
-    clipped = name.removeprefix("snips_clip_")
-    return ESTIMATORS.get(name) or f"SNIPS, weights clipped at {clipped}"
+    main, _, clipped = name.partition("_clip_")
+    return ESTIMATORS.get(name) or f"{CLIPPED.get(main, main)}, weights clipped at {clipped}"
 
 
 def in_plain(one: Interval) -> str:
@@ -142,7 +155,28 @@ def health_facts(evidence: Evidence) -> list[tuple[str, str]]:
         ("propensity known", health.known_share),
         ("support", health.support),
     )
-    return [(name, count(x)) for name, x in sizes] + [(name, percent(x)) for name, x in shares]
+    found = [(name, count(x)) for name, x in sizes] + [(name, percent(x)) for name, x in shares]
+    return found + _slot_facts(target) + _flattered(evidence)
+
+
+def _slot_facts(target: Outcome) -> list[tuple[str, str]]:
+    """The same of the slots' weights, or why there are none."""
+    slots = target.slot_health
+    if slots is None:
+        return [("by slots", target.slots_wanting)] if target.slots_wanting else []
+    return [
+        ("by slots: effective sample", count(slots.effective_sample)),
+        ("by slots: effective rewarded displays", count(slots.effective_events)),
+        ("by slots: largest share of one display", percent(slots.largest_share)),
+        ("by slots: displays with a weight", percent(slots.known_share)),
+    ]
+
+
+def _flattered(evidence: Evidence) -> list[tuple[str, str]]:
+    days, name = evidence.incumbent.learned_judged, evidence.incumbent.name
+    return (
+        [(f"judged days that {name} learned from (flatters it)", ", ".join(days))] if days else []
+    )
 
 
 def slice_rows(evidence: Evidence) -> dict[str, Any] | None:

@@ -36,7 +36,6 @@ from typing import Any
 from validation.gate import policy_value
 from validation.gate.evidence import Estimate, Evidence, Interval
 from validation.gate.limits import Limits
-from validation.gate.verdict import UNJUDGED
 from validation.pages.cards import card_pairs
 from validation.pages.evidence_rows import (
     PER,
@@ -97,7 +96,6 @@ def render_promotion(view: Mapping[str, Any]) -> str:
             "pairs_of_cards": card_pairs(whole["cards"]),
             "history": [_told(past) for past in whole["history"]],
             "words": WORDS,
-            "unjudged": UNJUDGED,
             "data": {key: whole[key] for key in ("evidence", "judgement", "limits")},
         },
     )

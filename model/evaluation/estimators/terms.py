@@ -27,3 +27,14 @@ def predictions(seen: Seen) -> tuple[np.ndarray, np.ndarray]:
             "give them to Logged or leave this estimator out"
         )
     return seen.q_logged, seen.q_policy
+
+
+def slot_weights(seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+    """(weight with 0 where unknown, 1.0 where known), each (n,); ValueError where there are none."""
+    if seen.slot_weight is None:
+        raise ValueError(
+            "found no slot_weight, expected one a row (model/evaluation/slots.py); "
+            "give slot weights to Logged or leave this estimator out"
+        )
+    covered = np.isfinite(seen.slot_weight)
+    return np.where(covered, seen.slot_weight, 0.0), covered.astype(np.float64)

@@ -1,0 +1,178 @@
+"""One encoder layer on all products at once: Triton kernels where a GPU runs them, else torch.
+
+`plain` is the function; `fused` gives the same numbers in bf16 with 11 passes over the tokens
+instead of 28 (docs/gpu_notes.md counts them).
+"""
+
+import math
+from functools import cache
+from importlib.util import find_spec
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.generator.network import Block
+
+ROWS = 64  # tokens a program of a row kernel
+WARPS = 4
+HIDDEN = 64  # columns of the inner layer at a time
+ATTENTION_WARPS = 4
+WIDTHS = (64, 128)
+MOST_CANDIDATES = 128
+
+
+def able(block: Block, tokens: Tensor) -> bool:
+    """Whether the kernels hold for these sizes here."""
+    width, heads = block.out.in_features, block.heads
+    sizes = width in WIDTHS and width // heads in (16, 32, 64)
+    few = tokens.shape[1] - 1 <= MOST_CANDIDATES
+    return tokens.is_cuda and find_spec("triton") is not None and sizes and few
+
+
+def plain(block: Block, tokens: Tensor, mask: Tensor) -> Tensor:
+    """`Block.forward` with the weights in the tokens' type; mask (B, T) True = there."""
+    kind, heads = tokens.dtype, block.heads
+    parts = _linear(block.mixed, _normal(block.norm, tokens)).chunk(3, dim=-1)
+    query, key, value = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in parts)
+    seen = functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask[:, None, None, :]
+    )
+    tokens = tokens + _linear(block.out, seen.transpose(1, 2).flatten(2))
+    inner = functional.gelu(_linear(block.inner, _normal(block.norm_after, tokens)))
+    return (tokens + _linear(block.outer, inner)).to(kind)
+
+
+def _normal(norm: torch.nn.LayerNorm, tokens: Tensor) -> Tensor:
+    weight, bias = norm.weight.to(tokens.dtype), norm.bias.to(tokens.dtype)
+    return functional.layer_norm(tokens, norm.normalized_shape, weight, bias, norm.eps)
+
+
+def _linear(layer: torch.nn.Linear, tokens: Tensor) -> Tensor:
+    return functional.linear(tokens, layer.weight.to(tokens.dtype), layer.bias.to(tokens.dtype))
+
+
+def fused(block: Block, tokens: Tensor, present: Tensor) -> Tensor:
+    """The layer by kernels; tokens (B, 1 + N, D) bf16, present (B, N) bool of the candidates."""
+    weights = (
+        block.norm.weight, block.norm.bias, block.mixed.weight, block.mixed.bias,
+        block.out.weight, block.out.bias, block.norm_after.weight, block.norm_after.bias,
+        block.inner.weight, block.inner.bias, block.outer.weight, block.outer.bias,
+    )  # fmt: skip
+    return cast(Tensor, _Layer.apply(tokens, present, block.heads, *weights))
+
+
+@cache
+def _kernels() -> Any:
+    from model.generator.fused import kernels
+
+    return kernels
+
+
+def _of_rows(rows: int) -> tuple[tuple[int], dict[str, int]]:
+    return (math.ceil(rows / ROWS),), {"BM": ROWS, "num_warps": WARPS, "num_stages": 1}
+
+
+def _attention_sizes(tokens: Tensor, heads: int) -> dict[str, int]:
+    candidates, width = tokens.shape[1] - 1, tokens.shape[2]
+    padded = max(16, 1 << (candidates - 1).bit_length())
+    sizes = {"H": heads, "DH": width // heads, "BN": padded}
+    return {**sizes, "num_warps": ATTENTION_WARPS, "num_stages": 1}
+
+
+def by_split(left: Tensor, right: Tensor) -> Tensor:
+    """left^T right in float32, of (R, m) and (R, n): in parts that fill the chip, then summed."""
+    rows = left.shape[0]
+    parts = math.gcd(rows, 128)
+    a, b = left.view(parts, rows // parts, -1), right.view(parts, rows // parts, -1)
+    return torch.bmm(a.transpose(1, 2), b).sum(0, dtype=torch.float32)
+
+
+class _Layer(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, present: Tensor, heads: int, *weights: Tensor) -> Tensor:
+        run, tokens = _kernels(), tokens.contiguous()
+        low = [w.to(tokens.dtype) if w.dim() == 2 else w.float() for w in weights]
+        g1, b1, wm, bm, wo, bo, g2, b2, wi, bi, wu, bu = low
+        width, rows = tokens.shape[2], tokens.shape[0] * tokens.shape[1]
+        grid, how = _of_rows(rows)
+        qkv = tokens.new_empty(*tokens.shape[:2], 3 * width)
+        run.before_forward[grid](tokens, g1, b1, wm, bm, qkv, rows, D=width, **how)
+        seen, middle, found = (torch.empty_like(tokens) for _ in range(3))
+        candidates, scale = tokens.shape[1] - 1, (width // heads) ** -0.5
+        around = _attention_sizes(tokens, heads)
+        run.attention_forward[(len(tokens),)](qkv, present, seen, candidates, scale, **around)
+        keep = any(ctx.needs_input_grad)
+        run.after_forward[grid](
+            tokens, seen, wo, bo, g2, b2, wi, bi, wu, bu, middle, found, rows,
+            D=width, HC=HIDDEN, KEEP=keep, **how,
+        )  # fmt: skip
+        if keep:
+            ctx.save_for_backward(tokens, present, qkv, seen, middle, *low)
+            ctx.heads = heads
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        run = _kernels()
+        tokens, present, qkv, seen, middle, *low = ctx.saved_tensors
+        g1, b1, wm, _, wo, _, g2, b2, wi, bi, wu, _ = low
+        width, rows = tokens.shape[2], tokens.shape[0] * tokens.shape[1]
+        dy = gradients[0].contiguous()
+        grid, how = _of_rows(rows)
+        wide, dwide = (tokens.new_empty(rows, 2 * width) for _ in range(2))
+        normal, dmiddle, dseen = (torch.empty_like(tokens) for _ in range(3))
+        late = torch.empty(grid[0], 6 * width, device=tokens.device)
+        run.after_backward[grid](
+            dy, middle, g2, b2, wi, bi, wu, wo, wide, dwide, normal, dmiddle, dseen, late, rows,
+            D=width, HC=HIDDEN, **how,
+        )  # fmt: skip
+        flat = (rows, width)
+        dwu = by_split(dy.view(flat), wide)
+        dwi = by_split(dwide, normal.view(flat))
+        dwo = by_split(dmiddle.view(flat), seen.view(flat))
+        dbu, dbi, dbo, dg2, db2 = late.sum(0).split([width, 2 * width, width, width, width])
+        dqkv = torch.empty_like(qkv)
+        around, scale = _attention_sizes(tokens, ctx.heads), (width // ctx.heads) ** -0.5
+        run.attention_backward[(len(tokens),)](
+            qkv, present, dseen, dqkv, tokens.shape[1] - 1, scale, **around
+        )
+        early = torch.empty(grid[0], 5 * width, device=tokens.device)
+        dx = torch.empty_like(tokens)
+        run.before_backward[grid](
+            dqkv, tokens, dmiddle, g1, b1, wm, dx, normal, early, rows, D=width, **how
+        )
+        dwm = by_split(dqkv.view(rows, 3 * width), normal.view(flat))
+        dbm, dg1, db1 = early.sum(0).split([3 * width, width, width])
+        return (
+            dx, None, None, dg1, db1, dwm, dbm, dwo, dbo, dg2, db2, dwi, dbi, dwu, dbu,
+        )  # fmt: skip
+
+
+def fused_norm(norm: torch.nn.LayerNorm, tokens: Tensor) -> Tensor:
+    """The norm of (B, T, D) tokens by kernels."""
+    return cast(Tensor, _Norm.apply(tokens, norm.weight, norm.bias))
+
+
+class _Norm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        width, rows = tokens.shape[2], tokens.shape[0] * tokens.shape[1]
+        grid, how = _of_rows(rows)
+        found = torch.empty_like(tokens)
+        _kernels().norm_forward[grid](tokens, weight, bias, found, rows, D=width, **how)
+        ctx.save_for_backward(tokens, weight)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        tokens, weight = ctx.saved_tensors
+        width, rows = tokens.shape[2], tokens.shape[0] * tokens.shape[1]
+        grid, how = _of_rows(rows)
+        dx = torch.empty_like(tokens)
+        sums = torch.empty(grid[0], 2 * width, device=tokens.device)
+        dy = gradients[0].contiguous()
+        _kernels().norm_backward[grid](dy, tokens, weight, dx, sums, rows, D=width, **how)
+        dweight, dbias = sums.sum(0).split(width)
+        return dx, dweight, dbias

@@ -1,0 +1,183 @@
+"""One step of the policy gradient with static shapes, nothing read back by the host.
+
+Sampling, rewards, the clone's probabilities, loss, backward pass, clipping and AdamW. On a GPU the
+torch parts are compiled and the step is two CUDA graphs (gradients, update), so that gradients of
+several processes can be averaged in between; on a CPU the same code runs as it is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from model.generator import decode
+from model.generator.config import GeneratorConfig
+from model.generator.fused import policy
+from model.generator.fused.policy import Paths, Requests
+from model.generator.hints import Caution
+from model.generator.network import Network
+from model.generator.objective import Signal, adapted, policy_step
+
+__all__ = ["How", "Paths", "Requests", "Step", "best_here"]
+
+
+@dataclass(frozen=True)
+class How:
+    """What a step is computed with; the default is right everywhere."""
+
+    kind: torch.dtype = torch.float32
+    kernels: bool = False  # Triton layers
+    compiled: bool = False
+    graph: bool = False
+
+
+def best_here(device: str) -> How:
+    """The fastest way on this device."""
+    if torch.device(device).type != "cuda":
+        return How()
+    return How(torch.bfloat16, kernels=True, compiled=True, graph=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What one step gave, on the device."""
+
+    loss: Tensor
+    figures: Tensor  # (4,) reward, kl, entropy, supported
+    options: Tensor  # (B, G, S) int64, 0 = absent
+    log_prob: Tensor  # (B, G)
+
+
+class Step:
+    """Updates of one network on fixed buffers.
+
+    Fill the tensors of `requests` and `uniform` in place, then `run`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        reference: Network,
+        requests: Requests,
+        caution: Caution,
+        config: GeneratorConfig,
+        how: How,
+    ):
+        self.network, self.reference, self.requests = network, reference, requests
+        self.caution, self.config, self.how = caution, config, how
+        device, size = requests.dense.device, len(requests.dense)
+        self.uniform = torch.rand(size, config.group, requests.paths.slots, device=device)
+        self.rows = torch.arange(size, device=device)
+        self.kl_weight = torch.tensor(config.kl_weight, device=device)
+        on_gpu = device.type == "cuda"
+        rate = config.learning_rate
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(),
+            lr=torch.tensor(rate, device=device) if on_gpu else rate,
+            weight_decay=config.weight_decay,
+            fused=on_gpu,
+            capturable=on_gpu,
+        )
+        self._first, self._last, self._whole = policy.first_tokens, self._judged, self._encoded
+        if how.compiled:
+            self._last = torch.compile(self._judged, dynamic=False)
+            self._first = torch.compile(policy.first_tokens, dynamic=False)
+        if how.compiled and not how.kernels:
+            self._first = policy.first_tokens
+            self._whole = torch.compile(self._encoded, dynamic=False)
+        self.average: Callable[[nn.Module, Tensor], None] | None = None
+        self._graphs: tuple[torch.cuda.CUDAGraph, torch.cuda.CUDAGraph] | None = None
+        self.told: Told | None = None
+
+    def rate(self, rate: float) -> None:
+        """Sets the learning rate without a synchronisation."""
+        for group in self.optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def run(self) -> Told:
+        """One update; captured at the first call where `how.graph`."""
+        if self.how.graph and self._graphs is None:
+            self._capture()
+        first, second = self._graphs or (None, None)
+        self.gradients() if first is None else first.replay()
+        assert self.told is not None
+        if self.average is not None:
+            self.average(self.network, self.told.figures)
+        self._update() if second is None else second.replay()
+        return self.told
+
+    def gradients(self) -> Told:
+        """Loss and gradients at the samples that `uniform` draws."""
+        for parameter in self.network.parameters():
+            parameter.grad = None
+        tokens = self._whole(self.network)
+        with torch.no_grad():
+            held = self._whole(self.reference)
+        loss, figures, options, log_prob = self._last(tokens, held)
+        loss.backward()
+        self.told = Told(loss.detach(), figures, options, log_prob)
+        return self.told
+
+    def _encoded(self, network: Network) -> Tensor:
+        tokens = self._first(network, self.requests, self.how.kind)
+        tokens = policy.layers(network, tokens, self.requests.present, self.how.kernels)
+        return policy.normal(network, tokens, self.how.kernels)
+
+    def _judged(self, tokens: Tensor, held: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        asked, groups = self.requests, self.config.group
+        own = policy.Pointer(self.network, tokens, asked, groups)
+        choice = decode.drawn(self.uniform)
+        walk = decode.walk(own, asked.paths, self.rows, groups, choice)  # pyright: ignore
+        with torch.no_grad():
+            old = policy.Pointer(self.reference, held, asked, groups)
+            same = decode.given(walk.options)
+            clone = decode.walk(old, asked.paths, self.rows, groups, same)  # pyright: ignore
+            mean, spread = asked.pieces.score(walk.options - 1)
+            signal = Signal(
+                self.caution.reward(mean, spread).to(walk.log_prob.dtype),
+                self.caution.supported(mean, spread),
+            )
+        step = policy_step(walk, clone, signal, asked.log_count, self.kl_weight, self.config)
+        figures = torch.stack([step.reward.detach(), step.kl, step.entropy, step.supported])
+        return step.loss, figures, walk.options, walk.log_prob.detach()
+
+    def _update(self) -> None:
+        assert self.told is not None
+        self.kl_weight.copy_(adapted(self.kl_weight, self.told.figures[1], self.config.kl_target))
+        clip = self.config.gradient_clip
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), clip, foreach=True)
+        self.optimiser.step()
+
+    def _capture(self) -> None:
+        """Warms up, captures, and puts back the state that the warm-up changed."""
+        kept = [part.detach().clone() for part in self._state()]
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                self.gradients()
+                self._update()
+        torch.cuda.current_stream().wait_stream(side)
+        graphs = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.cuda.graph(graphs[0]):
+            self.gradients()
+        with torch.cuda.graph(graphs[1], pool=graphs[0].pool()):
+            self._update()
+        self._put_back(kept)
+        self._graphs = graphs
+
+    def _state(self) -> list[Tensor]:
+        return [*self.network.parameters(), self.kl_weight]
+
+    def _put_back(self, kept: list[Tensor]) -> None:
+        with torch.no_grad():
+            for part, was in zip(self._state(), kept, strict=True):
+                part.copy_(was)
+        for moments in self.optimiser.state.values():
+            for value in moments.values():
+                value.zero_()
