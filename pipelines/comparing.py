@@ -13,6 +13,7 @@ from components.adapters.storage import digest_of
 from model.bundle import MODEL_FILES
 
 TOLERANCE = 1e-5  # relative, as float32 sums differ between machines
+CODE = {f"provenance.{fact}" for fact in ("commit", "dirty", "image")}  # told as notes
 IDENTICAL, WITHIN, DIFFERENT = "identical", "within tolerance", "different"
 
 
@@ -64,7 +65,7 @@ def compare_evidence(was: Any, now: Any) -> list[Difference]:
     return [
         _leaf(name, old.get(name), new.get(name))
         for name in sorted({*old, *new})
-        if not _same(old.get(name), new.get(name))
+        if name not in CODE and not _same(old.get(name), new.get(name))
     ]
 
 
