@@ -70,11 +70,28 @@ def crowned_since(entries: list[dict[str, Any]], number: int) -> int | None:
     return other
 
 
+class TakenFirst(Exception):
+    """Another person's approval stands already."""
+
+
+def approval_in(entries: list[dict[str, Any]], number: int) -> dict[str, Any] | None:
+    """The latest approval of the version that no rejection or new judgement followed."""
+    standing = None
+    for entry in entries:
+        if entry.get("version") == number:
+            if entry["kind"] == "approved":
+                standing = entry
+            elif entry["kind"] in ("rejected", "judged"):
+                standing = None
+    return standing
+
+
 @dataclass(frozen=True)
 class Desk:
     """One model's decisions, made by one person at one moment.
 
     identity: what vouches for the name (mlflow, oidc, configured); unproven: why it can't decide.
+    unsound: why a version's stored bundle may not serve, asked before the champion moves.
     """
 
     storage: Storage
@@ -84,6 +101,7 @@ class Desk:
     clock: Callable[[], datetime]
     identity: str = "configured"
     unproven: str | None = None
+    unsound: Callable[[Version], str | None] = lambda version: None
 
     def entries(self) -> list[dict[str, Any]]:
         """Every ledger entry, the chain verified."""
@@ -98,23 +116,41 @@ class Desk:
         decision = json.loads(self.storage.read(decision_path(version.bundle)))
         facts = self._facts(version, reason)
         self._check(number, facts, "approve")
-        if decision["verdict"] != "PROMOTE":
-            self._refuse("approve", facts, f"its verdict is {decision['verdict']}, not PROMOTE")
-        if decision["author"] == self.who:
-            self._refuse(
-                "approve", facts, f"{self.who} started the run; another person must approve"
-            )
-        if shown is not None and shown != facts["evidence"]:
-            self._refuse("approve", facts, "its evidence was made again since it was shown")
-        changed = limits_by(self.entries(), decision["limits"])
-        if changed == self.who:
-            cause = (
-                f"{self.who} was the first to judge by these limits; another person must approve"
-            )
+        cause = self._against(decision, facts, shown)
+        if cause is not None:
             self._refuse("approve", facts, cause)
         hours = decision["limits"]["person"]["expires_hours"]
         until = (self.clock() + timedelta(hours=hours)).isoformat()
-        return self.ledger.append("approved", self.clock(), expires=until, **facts)
+
+        def first(entries: list[dict[str, Any]]) -> None:
+            other = approval_in(entries, number)
+            if other and other["by"] != self.who and self._holds(other, facts):
+                raise TakenFirst(f"{other['by']} approved it until {other['expires']}")
+
+        try:
+            return self.ledger.append("approved", self.clock(), first, expires=until, **facts)
+        except TakenFirst as other:
+            self._refuse("approve", facts, str(other))
+            raise
+
+    def _against(
+        self, decision: dict[str, Any], facts: dict[str, Any], shown: str | None
+    ) -> str | None:
+        """Why this person may not approve this decision, None where they may."""
+        if decision["verdict"] != "PROMOTE":
+            return f"its verdict is {decision['verdict']}, not PROMOTE"
+        if decision["author"] == self.who:
+            return f"{self.who} started the run; another person must approve"
+        if shown is not None and shown != facts["evidence"]:
+            return "its evidence was made again since it was shown"
+        if limits_by(self.entries(), decision["limits"]) == self.who:
+            return f"{self.who} was the first to judge by these limits; another person must approve"
+        return None
+
+    def _holds(self, approval: dict[str, Any], facts: dict[str, Any]) -> bool:
+        """Whether an approval is of this evidence and has not expired."""
+        fresh = datetime.fromisoformat(approval["expires"]) >= self.clock()
+        return fresh and approval["evidence"] == facts["evidence"]
 
     def reject(self, number: int, reason: str) -> dict[str, Any]:
         """The ledger's entry of the rejection; it voids earlier approvals."""
@@ -127,7 +163,7 @@ class Desk:
         version = self._version(number)
         facts = self._facts(version, "promotion")
         self._check(number, facts, "promote")
-        approval = self._approval(number)
+        approval = self.standing(number)
         if approval is None:
             self._refuse(
                 "promote", facts, "nobody approved it since it was last judged or rejected"
@@ -169,6 +205,9 @@ class Desk:
         return self.ledger.append(REBASELINED, self.clock(), champion=champion.number, **facts)
 
     def _crown(self, version: Version, kind: str, facts: dict[str, Any]) -> dict[str, Any]:
+        fault = self.unsound(version)
+        if fault is not None:
+            self._refuse("promote" if kind == "promoted" else "rollback", facts, fault)
         champion = self.registry.alias(CHAMPION)
         was = champion.number if champion is not None else None
         entry = self.ledger.append(kind, self.clock(), before=was, **facts)
@@ -198,18 +237,7 @@ class Desk:
 
     def standing(self, number: int) -> dict[str, Any] | None:
         """The approval that would be used now, or None; it may have expired since."""
-        return self._approval(number)
-
-    def _approval(self, number: int) -> dict[str, Any] | None:
-        """The latest approval of the version that no rejection or new judgement followed."""
-        standing = None
-        for entry in self.entries():
-            if entry.get("version") == number:
-                if entry["kind"] == "approved":
-                    standing = entry
-                elif entry["kind"] in ("rejected", "judged"):
-                    standing = None
-        return standing
+        return approval_in(self.entries(), number)
 
     def _check(self, number: int, facts: dict[str, Any], action: str) -> None:
         """Refuses where who acts is unproven, and where another was crowned since it was judged."""

@@ -6,12 +6,15 @@ from typing import Any
 
 from components.adapters.clock import now
 from components.adapters.ledger import Ledger
+from components.adapters.registry import Version
+from components.adapters.signing import open_trust
 from components.adapters.storage import open_storage
 from components.day import Day
 from components.plan import day_of, settings_of
 from components.promotion import Desk, attempt_of
 from components.publish_policy.stage import Settings as PublishSettings
 from components.publish_policy.stage import publish_champion
+from components.register_version.sealed import check_sealed
 from components.register_version.stage import open_registry
 from pipelines.config import Config, load_config
 from pipelines.running import absolute, acting_person, make_plan, tracking_uri, work_folder
@@ -24,11 +27,19 @@ def open_desk(file: Path, who: str | None) -> Desk:
 
 def _desk(config: Config, who: str | None) -> Desk:
     storage = open_storage(config.store, config.endpoint_url)
-    place = Day(ds="", store=config.store, work=str(work_folder(config)))
+    work = str(work_folder(config))
+    place = Day(ds="", store=config.store, endpoint=config.endpoint_url, work=work)
     registry = open_registry(place, config.name, tracking_uri(config))
     acting = acting_person(config, who)
     ledger = Ledger(storage, config.name)
-    return Desk(storage, registry, ledger, acting.name, now, acting.kind, acting.unproven)
+
+    def unsound(version: Version) -> str | None:
+        trust = open_trust(storage, config.registry.trusted_keys)
+        sealed = check_sealed(place, version.bundle, trust)
+        return None if sealed.is_sound else sealed.fault or f"its signature is {sealed.signature}"
+
+    person = (acting.name, now, acting.kind, acting.unproven)
+    return Desk(storage, registry, ledger, *person, unsound)
 
 
 def promote(file: Path, who: str | None, number: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ brings it forward.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,7 @@ HEADS = "heads"
 GENESIS = "0" * 64
 EARLIER = "earlier_than"
 _TRIES = 50
+Guard = Callable[[list[dict[str, Any]]], None]
 _RESTORE = "from the bucket's versions before any further promotion"
 
 
@@ -118,14 +120,19 @@ class Ledger:
             "versions before any further promotion"
         )
 
-    def append(self, kind: str, at: datetime, **facts: Any) -> dict[str, Any]:
+    def append(
+        self, kind: str, at: datetime, guard: Guard | None = None, **facts: Any
+    ) -> dict[str, Any]:
         """The entry, written after every entry that exists by now.
 
         Where the clock went backwards the entry says so (`earlier_than`); numbers are the order.
+        `guard` sees the entries that this one will follow, and may raise to keep it out.
         """
         self._begin()
         for _ in range(_TRIES):
             before, digests = self._read()
+            if guard is not None:
+                guard(before)
             entry = {
                 "number": len(before) + 1,
                 "previous": digests[-1],

@@ -1,6 +1,7 @@
 """A judged version, and what people may do with it."""
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +66,29 @@ def test_an_approval_needs_a_reason(judged: Path) -> None:
 def test_without_a_champion_there_is_nothing_to_rebaseline(judged: Path) -> None:
     with pytest.raises(WrongUse, match="no champion"):
         deciding.open_desk(judged, "anna").rebaseline("nothing serves")
+
+
+def test_of_two_approvers_at_once_one_wins_and_the_other_is_told(judged: Path) -> None:
+    outcomes: dict[str, str] = {}
+
+    def approve(who: str) -> None:
+        try:
+            deciding.open_desk(judged, who).approve(1, "at the same time")
+            outcomes[who] = "approved"
+        except Refused as error:
+            outcomes[who] = str(error)
+
+    threads = [threading.Thread(target=approve, args=(who,)) for who in ("anna", "ben")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = [who for who, came in outcomes.items() if came == "approved"]
+    (told,) = [came for came in outcomes.values() if came != "approved"]
+    assert f"{winner} approved it until" in told
+    approvals = [e for e in deciding.open_desk(judged, "anna").entries() if e["kind"] == "approved"]
+    assert [entry["by"] for entry in approvals] == [winner]
+    deciding.open_desk(judged, winner).reject(1, "to start again")
 
 
 def test_an_approved_version_is_promoted_published_and_rolled_back(judged: Path) -> None:

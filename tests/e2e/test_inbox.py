@@ -141,8 +141,10 @@ def test_an_approval_by_browser_is_in_the_ledger_with_who_and_why(place, tmp_pat
     if chromium is None or shutil.which("chromedriver") is None:
         pytest.skip("chromium and chromedriver are not installed")
     from selenium import webdriver
+    from selenium.common import exceptions
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.wait import WebDriverWait
 
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
@@ -150,12 +152,21 @@ def test_an_approval_by_browser_is_in_the_ledger_with_who_and_why(place, tmp_pat
         options.add_argument(flag)
     service = webdriver.ChromeService(shutil.which("chromedriver"))
     browser = webdriver.Chrome(options=options, service=service)
+    stale = (exceptions.StaleElementReferenceException, exceptions.NoSuchElementException)
+
+    def awaited(text: str) -> None:
+        """The page that a key has led to says this."""
+        WebDriverWait(browser, 20, ignored_exceptions=stale).until(
+            lambda seen: text in seen.find_element(By.TAG_NAME, "main").text
+        )
+
     shots = Path(os.environ.get("GENCO_SCREENSHOTS", tmp_path))
     try:
         browser.get(place.url)
         browser.find_element(By.ID, "who").send_keys("anna")
         browser.find_element(By.ID, "password").send_keys(PASSWORD)
         browser.find_element(By.CSS_SELECTOR, "button").send_keys(Keys.ENTER)
+        awaited("Versions without a decision")
         for width in (1280, 400):
             browser.set_window_size(width, 900)
             assert browser.execute_script(
@@ -163,13 +174,14 @@ def test_an_approval_by_browser_is_in_the_ledger_with_who_and_why(place, tmp_pat
             )
             browser.save_screenshot(str(shots / f"inbox_{width}.png"))
         browser.find_element(By.PARTIAL_LINK_TEXT, "Version 1").send_keys(Keys.ENTER)
+        awaited("Your reason, for the ledger")
         browser.save_screenshot(str(shots / "inbox_version_400.png"))
         assert browser.execute_script(
             "return document.documentElement.scrollWidth <= window.innerWidth"
         )
         browser.find_element(By.ID, "reason").send_keys("better <b>where</b> it matters")
         browser.find_element(By.CSS_SELECTOR, "button[value=approve]").send_keys(Keys.ENTER)
-        assert "Approved by anna" in browser.find_element(By.TAG_NAME, "main").text
+        awaited("Approved by anna")
     finally:
         browser.quit()
     entry = place.desk.entries()[-1]

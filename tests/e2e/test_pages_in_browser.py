@@ -60,6 +60,28 @@ def unwieldy_day() -> dict[str, Any]:
     return view
 
 
+FIRST = {
+    "incumbent": {"kind": "logging policy"},
+    "reward_model__difference": None,
+    "reward_model__champion": None,
+}
+
+
+def many_slices(count: int) -> list[dict[str, Any]]:
+    """So many slices, the worst of which is named `worst`."""
+    one = GOOD["slices"][0]
+    gaps = [0.004 - 0.00005 * number for number in range(count)]
+    return [
+        {
+            **one,
+            "name": "segment",
+            "value": "worst" if number == count - 1 else f"s{number}",
+            "difference": {"value": gap, "low": gap - 0.001, "high": gap + 0.001},
+        }
+        for number, gap in enumerate(gaps)
+    ]
+
+
 PAGES = {
     "data-blocked": lambda: render_data(blocked_day()),
     "data-fit": lambda: render_data(fit_day()),
@@ -67,6 +89,8 @@ PAGES = {
     "data-unwieldy": lambda: render_data(unwieldy_day()),
     "promotion": lambda: render_promotion(promotion_view(GOOD)),
     "promotion-held": lambda: render_promotion(promotion_view(poisoned(slices=[]))),
+    "promotion-first": lambda: render_promotion(promotion_view(poisoned(**FIRST))),
+    "promotion-many": lambda: render_promotion(promotion_view(poisoned(slices=many_slices(200)))),
 }
 
 
@@ -174,6 +198,42 @@ def test_first_tab_stop_skips_to_the_evidence_and_can_be_seen(browser, address):
     )
     assert name == "skip"
     assert left >= 0
+
+
+def test_of_200_slices_the_worst_is_seen_and_the_rest_unfolds_by_keyboard(browser, tmp_path):
+    from selenium.webdriver.common.keys import Keys
+
+    file = tmp_path / "many.html"
+    file.write_text(PAGES["promotion-many"](), encoding="utf-8")
+    visit(browser, file.as_uri(), NARROW)
+    rows_of = "[...document.querySelectorAll('#slices li.row:not(.axis)')]"
+    shown = f"return {rows_of}.filter(row => row.checkVisibility())"
+    rows = browser.execute_script(f"{shown}.map(r => r.textContent)")
+    assert "worst" in rows[0]
+    assert len(rows) < 30
+    for _ in range(200):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        if browser.execute_script("return document.activeElement.matches('#slices summary')"):
+            break
+    assert browser.execute_script("return document.activeElement.matches('#slices summary')")
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    assert len(browser.execute_script(f"{shown}.map(r => 1)")) == 200
+
+
+def test_the_tab_key_reaches_every_link_and_fold(browser, address):
+    from selenium.webdriver.common.keys import Keys
+
+    visit(browser, address, WIDE)
+    controls = "[...document.querySelectorAll('a[href], summary, [tabindex=\"0\"]')]"
+    count = browser.execute_script(
+        f"window.found = {controls}.filter(e => e.checkVisibility()); return found.length"
+    )
+    reached = set()
+    browser.find_element("tag name", "body").send_keys(Keys.TAB)
+    for _ in range(count):
+        reached.add(browser.execute_script("return found.indexOf(document.activeElement)"))
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+    assert set(range(count)) <= reached
 
 
 _CONTRAST = """

@@ -124,6 +124,20 @@ def test_the_doctor_finds_nothing_wrong_and_then_an_alias_moved_by_hand(judged: 
     assert doctor.is_clean(doctor.examine(judged))
 
 
+def test_no_version_with_a_changed_byte_becomes_champion(judged: Path) -> None:
+    desk = desk_of(judged)
+    version = desk.registry.get(1)
+    assert desk.unsound(version) is None
+    weights = judged.parent / "store" / version.bundle / "reward.safetensors"
+    was = weights.read_bytes()
+    weights.write_bytes(changed(was, random.Random(3)))
+    with pytest.raises(Refused, match="not the file that was sealed"):
+        desk._crown(version, "promoted", {"version": 1, "by": "anna"})
+    assert desk.registry.alias("champion") is None
+    assert desk.entries()[-1]["kind"] == "refused"
+    weights.write_bytes(was)
+
+
 def test_the_audit_says_which_version_served_when(judged: Path) -> None:
     entries = auditing.entries_of(judged)
     first = datetime.fromisoformat(entries[0]["at"])
