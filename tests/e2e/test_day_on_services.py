@@ -1,5 +1,6 @@
 """The day on the real services: S3 from another process, PostgreSQL, Redis, an MLflow server."""
 
+import json
 import os
 from collections.abc import Iterator
 
@@ -9,7 +10,8 @@ from small_shop import DS, write_config, write_shop
 
 from components.adapters.storage import open_storage
 from components.errors import Conflict, Failed
-from pipelines import running
+from components.promotion import decision_path
+from pipelines import deciding, doctor, running
 from services.upload import upload
 
 CLEARED = ("AWS_", "MLFLOW_", "GENCO_FEAST", "GENCO_REDIS")
@@ -68,6 +70,25 @@ def test_feast_keeps_its_registry_in_postgresql_and_its_values_in_redis(day, pla
     host, port = told["GENCO_REDIS"].split(",")[0].split(":")
     with redis.Redis(host=host, port=int(port)) as client:
         assert client.dbsize() > 0
+
+
+def test_a_promotion_is_rolled_back_on_the_services_and_the_doctor_agrees(day) -> None:
+    """The version is a PROMOTE by decree, so that there is something to promote and undo."""
+    config, _ = day
+    desk = deciding.open_desk(config, "anna")
+    path = decision_path(desk.registry.get(1).bundle)
+    decision = json.loads(desk.storage.read(path)) | {"verdict": "PROMOTE", "author": "scheduler"}
+    desk.storage.write(path, json.dumps(decision).encode())
+    desk.approve(1, "better where it matters")
+    deciding.promote(config, "anna", 1)
+    assert desk.registry.aliases()["champion"] == 1
+    undone = deciding.rollback(config, "anna", "1", "as an exercise")
+    assert undone["kind"] == "rolled back"
+    assert desk.ledger.lag() == 0
+    desk.registry.point("previous", 1)
+    wrong = [one.sentence for one in doctor.examine(config) if one.status == "wrong"]
+    assert len(wrong) == 1
+    assert "previous" in wrong[0]
 
 
 def test_a_wrong_secret_a_missing_bucket_and_a_lost_race_are_named(place: Place) -> None:

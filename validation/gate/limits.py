@@ -39,12 +39,14 @@ class FeatureLimits:
 class RewardModelLimits:
     """Floors, and how much worse than the champion still counts as no worse.
 
-    log_loss_margin: share of the champion's. calibration errors: shares of all clicks; above
+    log_loss_margin: share of the champion's. An AUC wholly below auc_reject is refused, wholly
+    below auc_min it is held: a log of chance teaches nothing. calibration errors: shares of all clicks; above
     `max` more evidence or a better fit is asked for, above `reject` the version is refused.
     """
 
     events_min: float = 20
     auc_min: float = 0.5
+    auc_reject: float = 0.45
     calibration_error_max: float = 0.2
     calibration_error_reject: float = 0.5
     log_loss_margin: float = 0.01

@@ -24,12 +24,16 @@ def decide(evidence: Evidence, limits: RewardModelLimits) -> Decision:
 
 
 def _auc(found: RewardModel, limits: RewardModelLimits) -> Finding:
+    """Below the floor it holds: a log of chance teaches nothing; `reject` fails."""
     source = f"{SOURCE}.challenger.auc"
     if found.pairs == 0:
         sentence = "no product has both clicked and unclicked displays, so AUC says nothing yet"
         return Finding("AUC", None, limits.auc_min, None, "insufficient", source, sentence)
     auc = found.challenger.get("auc", Interval())
-    return above("AUC within product", auc, limits.auc_min, source)
+    finding = above("AUC within product", auc, limits.auc_min, source)
+    if finding.status == "fail" and auc.high >= limits.auc_reject:
+        return finding.softened("it learned nothing of the elements yet")
+    return finding
 
 
 def _calibration(found: RewardModel, limits: RewardModelLimits) -> Finding:
