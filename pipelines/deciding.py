@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from components.adapters.clock import now
+from components.adapters.identity import Person
 from components.adapters.ledger import Ledger
 from components.adapters.registry import Version
 from components.adapters.signing import open_trust
@@ -20,17 +21,17 @@ from pipelines.config import Config, load_config
 from pipelines.running import absolute, acting_person, make_plan, tracking_uri, work_folder
 
 
-def open_desk(file: Path, who: str | None) -> Desk:
-    """The desk of the config's model, for one person."""
-    return _desk(absolute(load_config(file)), who)
+def open_desk(file: Path, who: str | None, signed_in: bool = False) -> Desk:
+    """The desk of the config's model, for one person; `signed_in` where the inbox vouches."""
+    return _desk(absolute(load_config(file)), who, signed_in)
 
 
-def _desk(config: Config, who: str | None) -> Desk:
+def _desk(config: Config, who: str | None, signed_in: bool = False) -> Desk:
     storage = open_storage(config.store, config.endpoint_url)
     work = str(work_folder(config))
     place = Day(ds="", store=config.store, endpoint=config.endpoint_url, work=work)
     registry = open_registry(place, config.name, tracking_uri(config))
-    acting = acting_person(config, who)
+    acting = Person(who, "inbox") if signed_in and who else acting_person(config, who)
     ledger = Ledger(storage, config.name)
 
     def unsound(version: Version) -> str | None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from components.adapters.identity import Issuer, Person, find_person
-from components.errors import WrongUse
+from components.errors import Refused, WrongUse
 from components.plan import check_ds
 from pipelines.config import Config, load_config
 from pipelines.environment import identity
@@ -56,10 +56,10 @@ def make_plan(config: Config) -> str:
     """The plan of a config as JSON."""
     from pipelines.plan import plan_of
 
-    work = work_folder(config)
-    return json.dumps(
-        plan_of(absolute(config), str(work), tracking_uri(config), acting_person(config).name)
-    )
+    work, person = work_folder(config), acting_person(config)
+    if person.unproven is not None:  # or whoever started a run could approve it by another name
+        raise Refused(f"who starts the run is not proven: {person.unproven}; sign in")
+    return json.dumps(plan_of(absolute(config), str(work), tracking_uri(config), person.name))
 
 
 def run(

@@ -17,7 +17,7 @@ import jwt
 
 from components.errors import Failed, Refused, WrongUse
 
-Kind = Literal["mlflow", "oidc", "configured"]
+Kind = Literal["mlflow", "oidc", "inbox", "configured"]
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 CURRENT_USER = "/api/2.0/mlflow/users/current"
 TIMEOUT_S = 10
@@ -95,7 +95,10 @@ def subject_of(token: str, issuer: Issuer | None) -> str:
 
 def _key(issuer: Issuer, kid: str | None) -> jwt.PyJWK:
     """The issuer's key of that id; a token without one is read by the only key there is."""
-    keys = jwt.PyJWKSet.from_dict(json.loads(_jwks(issuer.jwks))).keys
+    try:
+        keys = jwt.PyJWKSet.from_dict(json.loads(_jwks(issuer.jwks))).keys
+    except (ValueError, TypeError, AttributeError, jwt.PyJWTError) as error:
+        raise Failed(f"identity.jwks {issuer.jwks} holds no set of keys: {error}") from error
     fitting = [key for key in keys if kid is None or key.key_id == kid]
     if len(fitting) != 1:
         raise jwt.InvalidKeyError(f"{len(fitting)} of the issuer's keys fit its key id {kid!r}")

@@ -114,7 +114,7 @@ def registered(versions: Sequence[Registered], entries: Sequence[dict[str, Any]]
                 "replaced; restore ledger/ and heads/ from the bucket's versions"
             )
             faults.append(Checkup("versions", "wrong", said))
-    fine = Checkup("versions", "well", f"{len(versions)} versions rest on their ledger entries")
+    fine = Checkup("versions", "well", f"each of {len(versions)} rests on its ledger entry")
     return faults or [fine]
 
 

@@ -27,7 +27,7 @@ def serve(file: Path, users: Path | None, host: str, port: int) -> None:
     config = load_config(file)
 
     def desk_of(who: str) -> Desk:
-        return open_desk(file, who)
+        return open_desk(file, who, signed_in=True)
 
     app = application(Door(read_users(named)), desk_of, config.name)
     uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)

@@ -185,8 +185,8 @@ def test_an_approval_by_browser_is_in_the_ledger_with_who_and_why(place, tmp_pat
     finally:
         browser.quit()
     entry = place.desk.entries()[-1]
-    told = (entry["kind"], entry["by"], entry["reason"])
-    assert told == ("approved", "anna", "better <b>where</b> it matters")
+    told = (entry["kind"], entry["by"], entry["identity"], entry["reason"])
+    assert told == ("approved", "anna", "inbox", "better <b>where</b> it matters")
 
 
 def test_a_rejection_takes_the_version_out_of_the_inbox(place) -> None:
