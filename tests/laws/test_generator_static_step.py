@@ -1,0 +1,49 @@
+"""The step with static shapes computes what the production network's own code computes."""
+
+import copy
+
+import torch
+
+from benchmarks.generator_gpu import Plain, gradient_of, networks, off, world_of
+from model.generator import decode
+from model.generator.config import GeneratorConfig
+from model.generator.fused.step import How, Step
+from model.generator.hints import Caution
+
+CONFIG = GeneratorConfig(width=16, layers=1, group=4)
+CAUTION = Caution(1.0, 0.4)
+
+
+def test_loss_probabilities_and_gradients_are_those_of_float64() -> None:
+    torch.manual_seed(0)
+    world = world_of(6, 0)
+    policy, clone = networks(16, 1, 0)
+    step = Step(copy.deepcopy(policy), copy.deepcopy(clone), world.requests, CAUTION, CONFIG, How())
+    told = step.gradients()
+    assert bool(world.legal(told.options).all())
+    exact, held = policy.double(), clone.double()
+    plain = Plain(world.to("cpu", torch.float64), CONFIG, autocast=False)
+    weight = torch.tensor(CONFIG.kl_weight, dtype=torch.float64)
+    loss, walk = plain.loss(exact, held, weight, decode.given(told.options))
+    loss.backward()
+    own, truth = gradient_of(step.network), gradient_of(exact)
+    assert off(told.log_prob, walk.log_prob) < 1e-5
+    assert abs(float(loss.detach()) - float(told.loss)) < 1e-5 * abs(float(loss.detach()))
+    assert set(own) == set(truth)
+    assert (
+        off(
+            torch.cat([own[n].flatten() for n in truth]),
+            torch.cat([truth[n].flatten() for n in truth]),
+        )
+        < 1e-4
+    )
+
+
+def test_a_step_changes_the_policy_and_never_its_clone() -> None:
+    torch.manual_seed(0)
+    policy, clone = networks(16, 1, 1)
+    before = copy.deepcopy(clone.state_dict())
+    was = copy.deepcopy(policy.state_dict())
+    Step(policy, clone, world_of(6, 1).requests, CAUTION, CONFIG, How()).run()
+    assert all(torch.equal(before[name], held) for name, held in clone.state_dict().items())
+    assert any(not torch.equal(was[name], now) for name, now in policy.state_dict().items())
