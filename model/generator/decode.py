@@ -124,14 +124,20 @@ def given(options: Tensor) -> Choice:
 
 
 def drawn(uniform: Tensor) -> Choice:
-    """Samples by inverting the distribution function at (B, G, S) numbers in [0, 1)."""
+    """Samples by inverting the distribution function at (B, G, S) numbers in [0, 1).
+
+    Counted among the allowed options alone: a parallel scan rounds each place by itself, so an
+    option without probability may seem to reach further than the one before it.
+    """
 
     def choice(slot: int, log_prob: Tensor, allowed: Tensor) -> Tensor:
         share = log_prob.detach().exp().masked_fill(~allowed, 0.0)
         reach = share.cumsum(-1)
         aim = uniform[:, :, slot, None] * reach[..., -1:]
-        last = allowed.shape[-1] - 1 - allowed.flip(-1).to(torch.int8).argmax(-1)
-        return torch.minimum((reach <= aim).sum(-1), last)
+        place = allowed.to(torch.int32).cumsum(-1)  # 1 at the first allowed option, and so on
+        passed = ((reach <= aim) & allowed).sum(-1, keepdim=True)
+        passed = torch.minimum(passed, place[..., -1:] - 1)
+        return (place <= passed).sum(-1)
 
     return choice
 

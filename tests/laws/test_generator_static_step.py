@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 
 from benchmarks.generator_gpu import Plain, gradient_of, networks, off, world_of
@@ -47,3 +48,24 @@ def test_a_step_changes_the_policy_and_never_its_clone() -> None:
     Step(policy, clone, world_of(6, 1).requests, CAUTION, CONFIG, How()).run()
     assert all(torch.equal(before[name], held) for name, held in clone.state_dict().items())
     assert any(not torch.equal(was[name], now) for name, now in policy.state_dict().items())
+
+
+def test_a_scan_that_rounds_each_place_by_itself_draws_nothing_illegal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a GPU, where one of ten million samples was illegal before."""
+    plain, chance = torch.Tensor.cumsum, torch.Generator().manual_seed(0)
+
+    def parallel(self: torch.Tensor, dim: int) -> torch.Tensor:
+        found = plain(self, dim)
+        noise = torch.rand(found.shape, generator=chance)
+        return found * (1 + 0.01 * noise) if found.is_floating_point() else found
+
+    monkeypatch.setattr(torch.Tensor, "cumsum", parallel)
+    allowed = torch.rand(20_000, 1, 17, generator=chance) < 0.4
+    allowed[..., 3] = True
+    scores = torch.randn(20_000, 1, 17, generator=chance).masked_fill(~allowed, -torch.inf)
+    uniform = torch.rand(20_000, 1, 1, generator=chance)
+    chosen = decode.drawn(uniform)(0, scores.log_softmax(-1), allowed)
+    assert bool(allowed.gather(-1, chosen[..., None]).all())
+    assert len(chosen.unique()) == 17
