@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from components.adapters.ledger import Ledger
 from components.adapters.registry import CHAMPION, PREVIOUS, Registry, Version
@@ -30,6 +30,11 @@ def attempt_of(bundle: str) -> str:
 
 def decision_path(bundle: str) -> str:
     return f"{attempt_of(bundle)}/gate_promotion/decision.json"
+
+
+def page_path(version: Version) -> str:
+    """The promotion page of a version, beside its decision."""
+    return f"{attempt_of(version.bundle)}/gate_promotion/promotion-v{version.number}.html"
 
 
 def evidence_digest(storage: Storage, bundle: str) -> str:
@@ -90,7 +95,7 @@ def approval_in(entries: list[dict[str, Any]], number: int) -> dict[str, Any] | 
 class Desk:
     """One model's decisions, made by one person at one moment.
 
-    identity: what vouches for the name (mlflow, oidc, configured); unproven: why it can't decide.
+    identity: what vouches for the name (mlflow, oidc, inbox, configured); unproven: why it can't decide.
     unsound: why a version's stored bundle may not serve, asked before the champion moves.
     """
 
@@ -131,7 +136,6 @@ class Desk:
             return self.ledger.append("approved", self.clock(), first, expires=until, **facts)
         except TakenFirst as other:
             self._refuse("approve", facts, str(other))
-            raise
 
     def _against(
         self, decision: dict[str, Any], facts: dict[str, Any], shown: str | None
@@ -255,7 +259,7 @@ class Desk:
         if self.unproven is not None:
             self._refuse(action, facts, f"who acts is not proven: {self.unproven}")
 
-    def _refuse(self, action: str, facts: dict[str, Any], cause: str) -> None:
+    def _refuse(self, action: str, facts: dict[str, Any], cause: str) -> NoReturn:
         self.ledger.append("refused", self.clock(), action=action, cause=cause, **facts)
         raise Refused(
             f"{action} of version {facts['version']} is refused: {cause}; the refusal is recorded "

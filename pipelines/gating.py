@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import WrongUse
-from components.promotion import Desk, attempt_of, decision_path
+from components.promotion import Desk, decision_path, page_path
 from pipelines.deciding import open_desk
 from validation.gate.decision import Decision
 from validation.gate.evidence import Evidence
@@ -39,7 +39,6 @@ def review(config: Path, number: int) -> dict[str, Any]:
     decision = read_decision(desk, number)
     version = desk.registry.get(number)
     assert version is not None, "a version whose decision was just read"
-    page = f"{attempt_of(version.bundle)}/gate_promotion/promotion-v{number}.html"
     offered = decision["verdict"] == "PROMOTE"
     standing = desk.standing(number)
     return {
@@ -47,7 +46,7 @@ def review(config: Path, number: int) -> dict[str, Any]:
         "ds": version.tags["genco.ds"],
         "verdict": decision["verdict"],
         "reasons": list(decision["reasons"]),
-        "page": desk.storage.locate(page),
+        "page": desk.storage.locate(page_path(version)),
         "started_by": decision["author"],
         "approved_by": standing["by"] if standing else None,
         "expires": standing["expires"] if standing else None,

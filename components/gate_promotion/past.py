@@ -7,22 +7,19 @@ import numpy as np
 from components.training_set import TrainingSet
 from model.bags import Bags
 from model.evaluation.intervals import bootstrap, percentile_interval
+from validation.gate.basis import decisive
 from validation.gate.evidence import Evidence
+from validation.gate.limits import Limits
 from validation.gate.trees import to_tree
 
-FORESEEN = ("snips", "pi_dr", "dr", "pi")  # the first that has bounds speaks for the version
 FEWEST = 200  # displays of a version, and of the others, before a difference is told
 
 
-def foreseen(facts: Evidence) -> dict[str, Any] | None:
+def foreseen(facts: Evidence, limits: Limits) -> dict[str, Any] | None:
     """The difference per display that the evidence foresees, None where it has none."""
     target = facts.target()
-    for name in FORESEEN if target is not None else ():
-        assert target is not None
-        estimate = target.estimates.get(name)
-        if estimate is not None and np.isfinite([estimate.difference.low]).all():
-            return {"by": name, **to_tree(estimate.difference)}
-    return None
+    found = None if target is None else decisive(target, limits.policy_value)
+    return None if found is None else {"by": found[0], **to_tree(found[1])}
 
 
 def told(

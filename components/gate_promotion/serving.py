@@ -14,6 +14,7 @@ import numpy as np
 
 from components.adapters.registry import Version
 from components.day import Day, to_json
+from components.errors import Failed
 from components.training_set import fetch_folder
 from model.bundle import BadBundle, load_bundle
 from model.golden import answers
@@ -44,7 +45,10 @@ def _ask(day: Day, version: Version) -> dict[str, Any]:
 
 
 def compared(here: list[list[float]], folder: Path) -> dict[str, Any]:
-    """The fields of Serving: what another process says, beside the answers of this one."""
+    """The fields of Serving: what another process says, beside the answers of this one.
+
+    Raises Failed where it says nothing in time, since that is no property of the bundle.
+    """
     try:
         done = subprocess.run(
             [sys.executable, "-m", "model.golden", str(folder)],
@@ -54,8 +58,11 @@ def compared(here: list[list[float]], folder: Path) -> dict[str, Any]:
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        return {"fault": f"no answer within {SECONDS} s"}
+    except subprocess.TimeoutExpired as slow:
+        raise Failed(
+            f"the sealed bundle {folder.name} gave no answer within {SECONDS} s in a process of its "
+            "own; the machine may be too busy: run the day again, it goes on from here"
+        ) from slow
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         return {"fault": said[-1]}

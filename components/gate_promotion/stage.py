@@ -4,6 +4,7 @@ Never waits for a person: a PROMOTE verdict asks for an approval, which `genco a
 The same evidence is judged once; judging it again changes nothing.
 """
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -19,7 +20,7 @@ from components.gate_promotion.page import promotion_view
 from components.gate_promotion.past import foreseen
 from components.gate_promotion.serving import serving_of
 from components.manifests import change_manifest
-from components.promotion import decision_path, note_limits
+from components.promotion import decision_path, note_limits, page_path
 from components.register_version.sealed import check_sealed
 from components.register_version.stage import open_registry
 from validation.gate.evidence import Evidence, Integrity
@@ -87,7 +88,7 @@ def _keep(
 ) -> Result:
     storage = day.storage()
     target = decision_path(version.bundle)
-    page = day.path(NAME, f"promotion-v{version.number}.html")
+    page = page_path(version)
     decision = {
         "version": version.number,
         "author": settings.author,
@@ -96,10 +97,13 @@ def _keep(
         **judgement.to_dict(),
     }
     content = to_json(decision)
+    ledger = Ledger(storage, settings.name)
     if not storage.exists(target) or storage.read(target) != content:
         storage.write(target, content)
-        note_limits(Ledger(storage, settings.name), limits, settings.author, now)
-        Ledger(storage, settings.name).append(
+    note_limits(ledger, limits, settings.author, now)
+    digest = hashlib.sha256(content).hexdigest()
+    if not _told(ledger.entries(), version.number, digest):
+        ledger.append(
             "judged",
             now(),
             version=version.number,
@@ -107,10 +111,11 @@ def _keep(
             ds=day.ds,
             verdict=judgement.verdict,
             **look_of(facts),
-            foreseen=foreseen(facts),
+            foreseen=foreseen(facts, limits),
             evidence=judgement.evidence_digest,
+            decision=digest,
         )
-    entries = Ledger(storage, settings.name).entries()
+    entries = ledger.entries()
     champion = _champion(day, settings, facts)
     with day.scratch("page") as scratch:
         view = promotion_view(
@@ -121,6 +126,12 @@ def _keep(
     return Result(
         verdict=judgement.verdict, reasons=list(judgement.reasons), page=page, decision=target
     )
+
+
+def _told(entries: list[dict[str, Any]], number: int, digest: str) -> bool:
+    """Whether the ledger's last judgement of this version is this very decision."""
+    judged = [e for e in entries if e["kind"] == "judged" and e["version"] == number]
+    return bool(judged) and judged[-1].get("decision") == digest
 
 
 def look_of(facts: Evidence) -> dict[str, Any]:

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.manifests import read_judged
-from components.promotion import Desk, attempt_of, decision_path, evidence_digest
+from components.promotion import (
+    Desk,
+    approval_in,
+    decision_path,
+    evidence_digest,
+    page_path,
+)
 
 DAYS = 30  # newest judged days whose quarantine is looked at
 ENDED = ("promoted", "rolled back")
@@ -42,28 +48,29 @@ class Quarantined:
 def pending_versions(desk: Desk) -> list[Pending]:
     """Judged versions, newest first, that were neither rejected nor promoted since."""
     last: dict[int, dict[str, Any]] = {}
-    for entry in desk.entries():
+    entries = desk.entries()
+    for entry in entries:
         if entry["kind"] in ("judged", "approved", "rejected", *ENDED):
             last[entry["version"]] = entry
     found = []
     for number in sorted(last, reverse=True):
         if last[number]["kind"] in ("judged", "approved"):
-            found.append(read_pending(desk, number))
+            found.append(_pending(desk, entries, number))
     return [one for one in found if one is not None]
 
 
 def read_pending(desk: Desk, number: int) -> Pending | None:
     """One version as it stands; None where it was never judged here."""
+    return _pending(desk, desk.entries(), number)
+
+
+def _pending(desk: Desk, entries: list[dict[str, Any]], number: int) -> Pending | None:
     version = desk.registry.get(number)
     if version is None or not desk.storage.exists(decision_path(version.bundle)):
         return None
     decision = json.loads(desk.storage.read(decision_path(version.bundle)))
-    judged = [
-        entry
-        for entry in desk.entries()
-        if entry["kind"] == "judged" and entry["version"] == number
-    ]
-    standing = desk.standing(number)
+    judged = [e for e in entries if e["kind"] == "judged" and e["version"] == number]
+    standing = approval_in(entries, number)
     return Pending(
         version=number,
         ds=version.tags["genco.ds"],
@@ -82,7 +89,7 @@ def promotion_page(desk: Desk, number: int) -> bytes | None:
     version = desk.registry.get(number)
     if version is None:
         return None
-    path = f"{attempt_of(version.bundle)}/gate_promotion/promotion-v{number}.html"
+    path = page_path(version)
     return desk.storage.read(path) if desk.storage.exists(path) else None
 
 

@@ -53,7 +53,8 @@ class Door:
 
     def opens(self, name: str, password: str, now: float) -> bool:
         """Whether the password is the name's; `now` in seconds of any steady clock."""
-        recent = [at for at in self.tries.get(name, []) if now - at < WAIT_SECONDS]
+        self._forget(now)
+        recent = self.tries.get(name, [])
         if len(recent) >= WRONG_SIGN_INS:
             return False
         kept = self.users.get(name) or f"{'00' * SALT_BYTES}$"
@@ -63,3 +64,8 @@ class Door:
             return True
         self.tries[name] = [*recent, now]
         return False
+
+    def _forget(self, now: float) -> None:
+        """Drops tries that no longer count, so that made-up names don't fill the memory."""
+        fresh = {n: [at for at in ats if now - at < WAIT_SECONDS] for n, ats in self.tries.items()}
+        self.tries = {name: ats for name, ats in fresh.items() if ats}

@@ -1,10 +1,13 @@
 """The features and serving gates on evidence whose answer is known, and on its poisoned twin."""
 
 import math
+from pathlib import Path
 
 import pytest
 from good_evidence import evidence
 
+from components.errors import Failed
+from components.gate_promotion import serving as asking
 from validation.gate import features, serving
 from validation.gate.limits import Limits
 
@@ -59,3 +62,11 @@ def test_a_first_day_without_any_history_has_nothing_to_differ() -> None:
         evidence(features__parity_sampled=0, features__parity_equal=0), LIMITS.features
     )
     assert found.status == "pass"
+
+
+def test_a_process_that_is_too_slow_says_nothing_of_the_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "SECONDS", 0.001)
+    with pytest.raises(Failed, match="no answer within"):
+        asking.compared([], tmp_path)

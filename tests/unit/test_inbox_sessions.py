@@ -32,6 +32,14 @@ def test_after_too_many_wrong_tries_even_the_right_password_waits() -> None:
     assert door.opens("anna", PASSWORD, 10.0 + WAIT_SECONDS)
 
 
+def test_wrong_tries_of_made_up_names_are_forgotten() -> None:
+    door = Door({"anna": hashed(PASSWORD)})
+    for number in range(3):
+        door.opens(f"nobody-{number}", "guess", 0.0)
+    assert not door.opens("anna", "guess", WAIT_SECONDS + 1)
+    assert list(door.tries) == ["anna"]
+
+
 def test_a_cookie_of_another_key_or_a_changed_one_is_nobodys() -> None:
     sessions = Sessions("key")
     cookie, session = sessions.issue("anna")

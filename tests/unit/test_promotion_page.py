@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from good_evidence import GOOD, interval, poisoned
+from good_evidence import BY_SLOTS, GOOD, evidence, interval, poisoned
 
 from validation.gate.evidence import Evidence
 from validation.gate.limits import Limits
@@ -16,6 +16,7 @@ from validation.pages import svg
 from validation.pages.promotion import render_promotion, verdict_sentence
 from validation.pages.rendering import embed, number, percent, when
 
+CLICK = "policy_value__outcomes__click"
 SECTIONS = [
     "verdict", "differences", "trust", "slices", "cards", "gates", "changes", "days", "rollback",
     "history",
@@ -129,6 +130,22 @@ def test_every_page_has_the_ten_sections_in_order_and_closes_what_it_opens(kind)
     assert page.ids[-1] == "evidence"
 
 
+def test_the_headline_speaks_by_the_estimators_that_decide():
+    lost = interval(-0.02, 0.001)
+    whole = f"{CLICK}__estimates"
+    tree = evidence(
+        **BY_SLOTS
+        | {f"{whole}__{name}__difference": lost for name in ("dr", "snips")}
+        | {f"{whole}__pi__difference": interval(0.004, 0.001)}
+        | {f"{whole}__pi_dr__difference": interval(0.003, 0.0015)}
+    ).to_dict()
+    shown = view(tree)
+    assert shown["judgement"]["verdict"] == "PROMOTE"
+    assert "it earns 3 more clicks per 1,000 displays (1.5 to 4.5)" in verdict_sentence(shown)
+    assert "slot by slot" in Page(render_promotion(shown)).text
+    assert "slot by slot" not in Page(render_promotion(view())).text
+
+
 @pytest.mark.parametrize("kind", VIEWS)
 def test_a_page_needs_nothing_from_elsewhere_and_runs_no_script(kind):
     text = render_promotion(VIEWS[kind])
@@ -178,7 +195,7 @@ def test_text_of_logs_and_people_is_escaped_everywhere():
 @pytest.mark.parametrize(
     ("poison", "begins"),
     [
-        ({}, "v143 should replace v141: it earns 2.3 more clicks per 1,000 displays (0.8 to 3.8)."),
+        ({}, "v143 should replace v141: it earns 2.4 more clicks per 1,000 displays (0.8 to 4)."),
         ({"provenance__dirty": True}, "Not enough evidence that v143 should replace v141: prov"),
         ({"safety__illegal": 2}, "v143 should not replace v141: policy safety: illegal"),
         (BLIND, "Not enough evidence that v143 should replace the logging policy: policy value"),

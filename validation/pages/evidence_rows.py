@@ -5,7 +5,7 @@ Everything here is per 1,000 displays; an Interval of the evidence is per displa
 
 from typing import Any
 
-from validation.gate.basis import by_slots
+from validation.gate.basis import deciding
 from validation.gate.evidence import Evidence, Interval, Outcome
 from validation.gate.limits import Limits
 from validation.pages import svg
@@ -48,10 +48,7 @@ def forest(evidence: Evidence, limits: Limits) -> list[dict[str, Any]]:
 def _plot(
     outcome: Outcome, name: str, limits: Limits, margin: float | None, decides: bool
 ) -> dict[str, Any]:
-    asked = limits.policy_value
-    slots = by_slots(outcome, asked.effective_sample_min, asked.slots_known_min)
-    deciding = asked.slot_estimators if slots else asked.estimators
-    listed = [e for e in deciding if e in outcome.estimates]
+    listed = [e for e in deciding(outcome, limits.policy_value) if e in outcome.estimates]
     gaps = [outcome.estimates[e].difference for e in listed]
     unit = f"{outcome.unit} per 1,000 displays"
     scale = svg.scale_over([*_ends(gaps), None if margin is None else PER * margin])

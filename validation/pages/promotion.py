@@ -34,7 +34,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from validation.gate import policy_value
-from validation.gate.evidence import Estimate, Evidence, Interval
+from validation.gate.basis import deciding, decisive
+from validation.gate.evidence import Evidence, Interval
 from validation.gate.limits import Limits
 from validation.pages.cards import card_pairs
 from validation.pages.evidence_rows import (
@@ -74,7 +75,7 @@ def render_promotion(view: Mapping[str, Any]) -> str:
         )
     whole = OPTIONAL | dict(view)
     evidence = Evidence.from_dict(whole["evidence"])
-    limits = Limits.from_dict(whole["limits"]) if whole["limits"] else Limits()
+    limits = _limits(whole)
     names = Names(whole, evidence)
     return render(
         "promotion.html.j2",
@@ -86,6 +87,7 @@ def render_promotion(view: Mapping[str, Any]) -> str:
             "verdict": whole["judgement"]["verdict"],
             "tone": TONE[whole["judgement"]["verdict"]],
             "sentence": verdict_sentence(whole),
+            "by_slots": _by_slots(evidence, limits),
             "forest": forest(evidence, limits),
             "estimators": estimator_rows(evidence),
             "health": health_facts(evidence),
@@ -112,10 +114,11 @@ class Names:
 
 def verdict_sentence(view: Mapping[str, Any]) -> str:
     """The verdict in one sentence, with the measured difference or the weightiest reason."""
-    evidence = Evidence.from_dict(view["evidence"])
+    evidence, limits = Evidence.from_dict(view["evidence"]), _limits(view)
     names, judgement = Names(view, evidence), view["judgement"]
     if judgement["verdict"] == "PROMOTE":
-        return f"{names.challenger} should replace {names.incumbent}: it earns {_earns(evidence)}."
+        earned = _earns(evidence, limits)
+        return f"{names.challenger} should replace {names.incumbent}: it earns {earned}."
     said = f"{names.challenger} should not replace {names.incumbent}: "
     if judgement["verdict"] == "HOLD":
         said = f"Not enough evidence that {names.challenger} should replace {names.incumbent}: "
@@ -133,12 +136,22 @@ def _headline(judgement: Mapping[str, Any]) -> str:
     return (of_value or reasons)[0] + more
 
 
-def _earns(evidence: Evidence) -> str:
+def _limits(view: Mapping[str, Any]) -> Limits:
+    return Limits.from_dict(view["limits"]) if view.get("limits") else Limits()
+
+
+def _by_slots(evidence: Evidence, limits: Limits) -> bool:
+    target, asked = evidence.target(), limits.policy_value
+    return target is not None and deciding(target, asked) == asked.slot_estimators
+
+
+def _earns(evidence: Evidence, limits: Limits) -> str:
+    """By the deciding estimator that promises least."""
     target = evidence.target()
-    if target is None:
+    found = None if target is None else decisive(target, limits.policy_value)
+    if target is None or found is None:
         return "more, by a difference that was not measured"
-    gap = (target.estimates.get("dr") or target.estimates.get("snips") or Estimate()).difference
-    value, low, high = (number(PER * x, 3) for x in (gap.value, gap.low, gap.high))
+    value, low, high = (number(PER * x, 3) for x in (found[1].value, found[1].low, found[1].high))
     return f"{value} more {target.unit} per 1,000 displays ({low} to {high})"
 
 
