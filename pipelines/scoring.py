@@ -1,4 +1,4 @@
-"""`genco score`, `recommend` and `explain`: what a bundle says of combinations (CONTRACT 6)."""
+"""`genco score` and `recommend`: what a bundle says of combinations (CONTRACT 6)."""
 
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from model.bags import Bags, read_bags, read_context
 from model.bundle import BadBundle, Bundle, load_bundle
 from model.combinations import Rules
 from model.elements import Elements
+from model.reward.interval import rate_bounds
 from model.serving import Distribution
 from pipelines.tables import read_table, write_table
 
@@ -49,6 +50,7 @@ def score(bundle: Path, bags: Path, elements: Path | None, out: Path) -> dict[st
 def _scored(opened: Bundle, rows: Bags, known: Elements) -> dict[str, pa.Array]:
     predicted = opened.reward.predict(rows, known)
     terms = opened.reward.attribution(rows, known)
+    low, high = rate_bounds(predicted.click, predicted.click_spread, opened.reward.members)
     nothing = pa.nulls(len(rows), pa.float64())
     conversion = nothing if predicted.conversion is None else pa.array(predicted.conversion)
     return {
@@ -59,6 +61,8 @@ def _scored(opened: Bundle, rows: Bags, known: Elements) -> dict[str, pa.Array]:
         "context_term": pa.array(np.asarray(terms.context, np.float64)),
         "interaction_term": pa.array(np.asarray(terms.interaction, np.float64)),
         "click_spread": pa.array(predicted.click_spread),
+        "click_low": pa.array(low),
+        "click_high": pa.array(high),
     }
 
 
@@ -184,63 +188,3 @@ def _recommended(table: pa.Table, found: list[Distribution], slots: tuple[str, .
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros(0)
-
-
-def explain(bundle: Path, product: str) -> list[dict[str, Any]]:
-    """The product's candidates, best first by slot: log-odds, and clicks per 1,000 displays.
-
-    Each element is seen with the product's other slots left at their first candidate, which the
-    additive terms do not depend on.
-    """
-    opened = open_bundle(bundle)
-    own = opened.elements.rows_of(product)
-    if not any(len(rows) for rows in own):
-        raise WrongUse(f"product {product!r} has no elements in {bundle}; give one that it knows")
-    first = [int(rows[0]) if len(rows) else -1 for rows in own]
-    shown, places = [], []
-    for slot, rows in enumerate(own):
-        for row in rows:
-            shown.append([int(row) if s == slot else f for s, f in enumerate(first)])
-            places.append((slot, int(row)))
-    bags = _asked(opened, product, np.array(shown, np.int32))
-    terms = opened.reward.attribution(bags, opened.elements)
-    click = opened.reward.predict(bags, opened.elements).click
-    found = []
-    for place, (slot, row) in enumerate(places):
-        contribution = float(terms.element[place, slot])
-        odds = np.log(click[place] / (1 - click[place]))
-        without = 1 / (1 + np.exp(-(odds - contribution)))
-        found.append(
-            {
-                "slot": opened.slots[slot],
-                "element_id": str(opened.elements.element_id[row]),
-                "contribution": contribution,
-                "per_1000": float(1000 * (click[place] - without)),
-                "text": str(opened.elements.text[row]),
-            }
-        )
-    return sorted(found, key=lambda r: (opened.slots.index(r["slot"]), -r["contribution"]))
-
-
-def _asked(opened: Bundle, product: str, shown: np.ndarray) -> Bags:
-    """Bags of these elements in a context of which nothing is known."""
-    names = opened.slots
-    rows = [
-        {
-            "product_id": product,
-            "context": dict.fromkeys(opened.context),
-            "creative": [
-                {"slot": names[s], "element": str(opened.elements.element_id[r])}
-                for s, r in enumerate(row)
-                if r >= 0
-            ],
-        }
-        for row in shown
-    ]
-    types = {"number": pa.float64()}
-    fields = [(name, types.get(kind, pa.string())) for name, kind in opened.context.items()]
-    creative = pa.list_(pa.struct([("slot", pa.string()), ("element", pa.string())]))
-    schema = pa.schema(
-        [("product_id", pa.string()), ("context", pa.struct(fields)), ("creative", creative)]
-    )
-    return read_bags(pa.Table.from_pylist(rows, schema), opened.elements, opened.context)

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from pathlib import Path
 
 import numpy as np
 
@@ -56,7 +57,8 @@ def _work(day: Day, settings: Settings) -> Result:
         )
     tuning = tuning_rows(train, settings.by_product)
     device = choose_device(settings.device)
-    reward = fit(rows, train, tuning, settings, device)
+    checkpoint = Path(day.work) / "checkpoints" / f"{day.attempt}-reward"
+    reward = fit(rows, train, tuning, settings, device, checkpoint)
     tensors, described = reward.state()
     with day.scratch("reward") as folder:
         local = folder / "reward.safetensors"
@@ -73,9 +75,15 @@ def _work(day: Day, settings: Settings) -> Result:
 
 
 def fit(
-    rows: TrainingSet, train: Bags, tuning: np.ndarray, settings: Settings, device: str
+    rows: TrainingSet,
+    train: Bags,
+    tuning: np.ndarray,
+    settings: Settings,
+    device: str,
+    checkpoint: Path | None = None,
 ) -> Reward:
-    """The reward model of the rows not marked for tuning."""
+    """The reward model of the rows not marked for tuning; a killed run's checkpoint is gone on
+    from."""
     config = RewardConfig(target=settings.target, **settings.options)  # type: ignore[arg-type]
     try:
         return fit_reward(
@@ -86,6 +94,7 @@ def fit(
             config,
             seed=settings.seed,
             device=device,
+            checkpoint=checkpoint,
             progress=watched("reward model"),
         )
     except ValueError as error:

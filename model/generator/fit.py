@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model import checkpoint as disk
 from model.bags import Bags
 from model.combinations import Rules
 from model.determinism import deterministic
 from model.elements import Elements
-from model.generator import checkpoint as disk
 from model.generator import decode, report
 from model.generator.behaviour import clone_loss
 from model.generator.config import GeneratorConfig

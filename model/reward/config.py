@@ -12,7 +12,10 @@ from typing import Literal
 class RewardConfig:
     """What is learned and how long; scales are standard deviations in log-odds.
 
-    dispersion: how many times over binomial the clicks vary; likelihoods are divided by it.
+    passes: at least so often every row is learned from; batches grow where `batch` is too small.
+    dispersion: how many times over binomial the clicks vary; likelihoods are divided by it. 0 asks
+    the rows (dispersion.py).
+    anchored: how far members' anchors lie apart, in deviations of the prior (network.py).
     landmarks: elements of a slot whose embeddings span the smooth term (smooth.py); 0 = none.
     comparison: share of the loss that compares combinations of a product with each other.
     """
@@ -21,24 +24,26 @@ class RewardConfig:
     members: int = 4
     steps: int = 240
     batch: int = 16384
+    passes: float = 4.0
     learning_rate: float = 0.03
-    patience: int = 4
+    patience: int = 12
     buckets: int = 65536
     landmarks: int = 0
     interaction: int = 6
     context_rank: int = 4
     bins: int = 8
-    dispersion: float = 2.0
+    dispersion: float = 0.0
     comparison: float = 0.5
-    id_dropout: float = 0.6
-    scale_text: float = 0.25
-    scale_embedding: float = 0.25
-    scale_smooth: float = 0.25
-    scale_shared_id: float = 0.2
-    scale_id: float = 0.12
+    id_dropout: float = 0.0
+    anchored: float = 1.0
+    scale_text: float = 0.12
+    scale_embedding: float = 0.1
+    scale_smooth: float = 0.17
+    scale_shared_id: float = 0.06
+    scale_id: float = 0.06
     scale_history: float = 0.2
     scale_slot: float = 0.5
     scale_product: float = 1.0
     scale_context: float = 0.7
-    scale_interaction: float = 0.1
-    scale_context_element: float = 0.1
+    scale_interaction: float = 0.05
+    scale_context_element: float = 0.04

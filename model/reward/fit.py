@@ -1,58 +1,30 @@
-"""Bags -> the reward model: posterior mode of every member by stochastic gradients.
+"""Bags -> the reward model: members trained, stopped and calibrated on rows held out for it."""
 
-The loss is a log posterior on the scale of the data, so the strength of every prior is relative
-to what was seen: half of the click likelihood compares combinations within a product, half
-predicts the level. Training stops when the tuning rows stop improving; they also calibrate.
-"""
-
+import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from model.bags import Bags
+from model.codes import coded
 from model.determinism import deterministic
 from model.elements import Elements
 from model.reward.calibration import Calibration, fit_calibration, level_shift
 from model.reward.config import RewardConfig
-from model.reward.encoding import ElementInputs, Encoding, fit_encoding
-from model.reward.loss import binomial_loss, comparison_loss
-from model.reward.network import Batch, RewardNetwork
-from model.reward.reward import Reward, encode
+from model.reward.dispersion import estimated
+from model.reward.encoding import fit_encoding
+from model.reward.network import RewardNetwork
+from model.reward.reward import Reward
+from model.reward.rows import member_weights, rows_of, tuning_of
+from model.reward.training import Learner, Lesson
 
 __all__ = ["Reward", "RewardConfig", "fit_reward"]
-CHECKS = 24  # how often in a training run the tuning rows are looked at
-FEW_ROWS = 64  # rows a product below which batches hold whole products
-HALF_WEIGHT = 0.9  # how far a member's weight of a cluster lies from 1
 VALUE_PRIOR = 10.0  # conversions of mean value that a product is credited with
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Bags as tensors with their product's place (n,), counts (n,), and the weight of each member
-    (n, M)."""
-
-    batch: Batch
-    group: Tensor
-    clicks: Tensor
-    displays: Tensor
-    conversions: Tensor
-    weight: Tensor
-    mature: Tensor
-    converted: Tensor
-
-    def take(self, index: Tensor) -> "Rows":
-        b = self.batch
-        return Rows(
-            Batch(b.element[index], b.product[index], b.context[index], b.history[index]),
-            *(getattr(self, name)[index] for name in _COUNTS),
-        )
-
-
-_COUNTS = ("group", "clicks", "displays", "conversions", "weight", "mature", "converted")
 
 
 def fit_reward(
@@ -64,14 +36,20 @@ def fit_reward(
     *,
     seed: int,
     device: str = "cpu",
+    checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Reward:
     """The model of `train`, stopped and calibrated on `valid`.
 
-    Raises ValueError where there is nothing to learn from: no displays, no final label, no click,
-    a target that never happened; and where the loss stops being a number.
+    The same arguments give the same weights (bit for bit on one CPU thread count). With a
+    `checkpoint` file a killed run goes on where it was last saved and ends with the same weights; a
+    checkpoint of other inputs is ignored and written over. Raises ValueError where there is nothing
+    to learn from: no displays, no final label, no click, a target that never happened; and where
+    the loss stops being a number.
     """
     _check(train, config)
+    if config.dispersion == 0:
+        config = replace(config, dispersion=estimated(train))
     rng = np.random.default_rng(seed)
     shown = np.unique(train.element[train.element >= 0])
     encoding = fit_encoding(
@@ -86,7 +64,7 @@ def fit_reward(
         config.landmarks,
     )
     inputs = encoding.element_inputs(elements.take(shown)).to(device)
-    rows = _rows(encoding, train, shown, _weights(train, config.members, rng), device)
+    rows = rows_of(encoding, train, shown, member_weights(train, config.members, rng), device)
     network = RewardNetwork(encoding, config)
     network.start(config, torch.Generator().manual_seed(seed))
     network.to(device)
@@ -95,14 +73,42 @@ def fit_reward(
             train.clicks[train.click_mature], train.impressions[train.click_mature]
         )
         network.bias[1] = _odds(train.conversions, train.clicks)
-    tuning = _tuning(encoding, valid, elements, shown, config, device)
+    tuning = tuning_of(encoding, valid, elements, shown, config, device)
+    learner = Learner(network, Lesson(inputs, rows, tuning, train.product_id), config, seed)
     with deterministic(device):
-        _train(network, inputs, rows, tuning, train, config, seed, progress)
+        _learn(learner, checkpoint, progress)
     network.to("cpu")
     values = _values(train)
     reward = Reward(network, encoding, config, Calibration(), values, _base_rate(train, config))
     calibration = _calibrated(reward, train, valid, elements, config)
     return Reward(network, encoding, config, calibration, values, reward.base_rate)
+
+
+def _learn(
+    learner: Learner, checkpoint: Path | None, progress: Callable[[int, int], None] | None
+) -> None:
+    """Leaves the weights that the tuning rows liked best in the network."""
+    show, total = progress or (lambda done, total: None), learner.config.steps
+    digest = "" if checkpoint is None else _digest(learner)
+    learner.resume(checkpoint, digest)
+    while not learner.over:
+        loss = learner.advance()
+        show(learner.done, total)
+        if learner.done % learner.every == 0:
+            learner.look(loss)
+            learner.save(checkpoint, digest)
+    learner.finish()
+    show(total, total)
+
+
+def _digest(learner: Learner) -> str:
+    """Names what is learned from and how."""
+    told = hashlib.sha256(json.dumps([asdict(learner.config), learner.seed]).encode())
+    told.update(learner.lesson.rows.digest().encode())
+    inputs = learner.lesson.inputs
+    for part in (inputs.dense, inputs.smooth, inputs.own, inputs.grams.bucket):
+        told.update(part.cpu().contiguous().numpy().tobytes())
+    return told.hexdigest()
 
 
 def _check(train: Bags, config: RewardConfig) -> None:
@@ -131,197 +137,13 @@ def _odds(events: np.ndarray, trials: np.ndarray) -> float:
     return math.log((events.sum() + 0.5) / (max(trials.sum() - events.sum(), 0) + 0.5))
 
 
-def _weights(bags: Bags, members: int, rng: np.random.Generator) -> np.ndarray:
-    """(n, M) weight of each cluster for each member, 1 on average over every two of them.
-
-    Members come in pairs that stress complementary halves of the clusters (balanced half-samples,
-    McCarthy 1969), so that their mean is the model of all rows and only their spread is drawn. A
-    member without a partner weighs all alike.
-    """
-    names, codes = np.unique(bags.cluster_id.astype(str), return_inverse=True)
-    weight = np.ones((len(names), members))
-    for first in range(0, members - 1, 2):
-        half = HALF_WEIGHT * rng.choice([-1.0, 1.0], size=len(names))
-        weight[:, first], weight[:, first + 1] = 1 + half, 1 - half
-    return weight[codes]
-
-
-def _rows(
-    encoding: Encoding, bags: Bags, shown: np.ndarray, weight: np.ndarray, device: str
-) -> Rows:
-    place = np.searchsorted(shown, np.maximum(bags.element, shown[0] if len(shown) else 0))
-    place = np.where(bags.element >= 0, place, -1)
-    batch = encode(encoding, bags, place)
-    moved = Batch(
-        *(getattr(batch, n).to(device) for n in ("element", "product", "context", "history"))
-    )
-    clicks = np.minimum(bags.clicks, bags.impressions)
-    columns = (
-        clicks,
-        bags.impressions,
-        np.minimum(bags.conversions, clicks),
-        weight,
-        bags.click_mature,
-        bags.conversion_mature,
-    )
-    tensors = (torch.from_numpy(np.asarray(c, np.float32)).to(device) for c in columns)
-    group = np.unique(bags.product_id.astype(str), return_inverse=True)[1]
-    return Rows(moved, torch.from_numpy(group).to(device), *tensors)
-
-
-def _tuning(
-    encoding: Encoding,
-    valid: Bags,
-    elements: Elements,
-    shown: np.ndarray,
-    config: RewardConfig,
-    device: str,
-) -> tuple[ElementInputs, Rows] | None:
-    """The tuning rows with their own elements; None where they hold no click."""
-    final = valid.take(np.flatnonzero(valid.click_mature))
-    if not len(final) or final.clicks.sum() == 0:
-        return None
-    used = np.unique(final.element[final.element >= 0])
-    inputs = encoding.element_inputs(elements.take(used)).to(device)
-    return inputs, _rows(encoding, final, used, np.ones((len(final), config.members)), device)
-
-
-def _train(
-    network: RewardNetwork,
-    inputs: ElementInputs,
-    rows: Rows,
-    tuning: tuple[ElementInputs, Rows] | None,
-    train: Bags,
-    config: RewardConfig,
-    seed: int,
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    """Leaves the weights that the tuning rows liked best in the network."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / config.steps))
-    )
-    chance = torch.Generator().manual_seed(seed + 1)
-    batches = _batches(train, config, np.random.default_rng(seed + 2))
-    events = max(float(rows.clicks.sum()), 1.0)
-    best = _Best(config.patience)
-    show = progress or (lambda done, total: None)
-    every = max(1, config.steps // CHECKS)
-    for step in range(config.steps):
-        index = torch.from_numpy(next(batches)).to(rows.clicks.device)
-        keep = (torch.rand(len(inputs.own), generator=chance) >= config.id_dropout).float()
-        loss = _loss(network, inputs, rows.take(index), keep.to(index.device), config)
-        loss = loss * (len(train) / len(index)) + network.penalty(config)
-        total = loss.sum() / events
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        optimizer.step()
-        schedule.step()
-        show(step + 1, config.steps)
-        if (step + 1) % every:
-            continue
-        _check_finite(float(total.detach()), step + 1)
-        if tuning is not None and best.tired(network, _tuning_loss(network, tuning, config)):
-            break
-    if best.weights is not None:
-        network.load_state_dict(best.weights)
-    show(config.steps, config.steps)
-
-
-class _Best:
-    """The weights that the tuning rows liked best so far."""
-
-    def __init__(self, patience: int) -> None:
-        self.weights: dict[str, Tensor] | None = None
-        self._loss = math.inf
-        self._left = self._patience = patience
-
-    def tired(self, network: RewardNetwork, loss: float) -> bool:
-        """Keeps the weights if they are better; True once nothing was for too long."""
-        if loss < self._loss - 1e-5:
-            self._loss, self._left = loss, self._patience
-            self.weights = {k: v.detach().clone() for k, v in network.state_dict().items()}
-            return False
-        self._left -= 1
-        return self._left < 0
-
-
-def _check_finite(loss: float, step: int) -> None:
-    if not math.isfinite(loss):
-        raise ValueError(
-            f"the reward model's loss is {loss} at step {step}; lower learning_rate or look for "
-            "extreme values in embeddings and history"
-        )
-
-
-def _batches(train: Bags, config: RewardConfig, rng: np.random.Generator):
-    """Row indices without end: all rows where they fit, else a shuffled pass after another.
-
-    Where products have few rows each, a batch holds whole products, so that they are compared.
-    """
-    rows = len(train)
-    if rows <= config.batch:
-        while True:
-            yield np.arange(rows)
-    names, codes = np.unique(train.product_id.astype(str), return_inverse=True)
-    whole = rows / len(names) < FEW_ROWS
-    while True:
-        order = (
-            np.argsort(rng.permutation(len(names))[codes], kind="stable")
-            if whole
-            else rng.permutation(rows)
-        )
-        for start in range(0, rows - config.batch + 1, config.batch):
-            yield order[start : start + config.batch]
-
-
-def _loss(
-    network: RewardNetwork,
-    inputs: ElementInputs,
-    rows: Rows,
-    keep: Tensor | None,
-    config: RewardConfig,
-) -> Tensor:
-    """(M,) minus log likelihood of these rows, over-dispersion divided out."""
-    outputs = network.elements(inputs, keep)
-    terms = network.terms(outputs, rows.batch)
-    logits = terms.total()
-    weight = rows.weight * rows.mature[:, None]
-    level = binomial_loss(logits, rows.clicks, rows.displays, weight)
-    within = comparison_loss(logits - terms.product, rows.clicks, rows.displays, weight, rows.group)
-    loss = (1 - config.comparison) * level + config.comparison * within
-    clicked = rows.clicks > 0
-    if bool((rows.conversions > 0).any()):
-        chosen = rows.take(torch.nonzero(clicked)[:, 0])
-        after = network.terms(outputs, chosen.batch, head=1).total()
-        final = chosen.weight * chosen.converted[:, None]
-        loss = loss + binomial_loss(after, chosen.conversions, chosen.clicks, final)
-    return loss / config.dispersion
-
-
-@torch.no_grad()
-def _tuning_loss(
-    network: RewardNetwork, tuning: tuple[ElementInputs, Rows], config: RewardConfig
-) -> float:
-    """Comparison within products and, where any product is known, the level; per click."""
-    inputs, rows = tuning
-    terms = network.terms(network.elements(inputs), rows.batch)
-    logits = terms.total().mean(1, keepdim=True)
-    one = rows.weight[:, :1]
-    loss = comparison_loss(logits, rows.clicks, rows.displays, one, rows.group)
-    if bool((rows.batch.product > 0).any()):
-        level = binomial_loss(logits, rows.clicks, rows.displays, one)
-        loss = (1 - config.comparison) * level + config.comparison * loss
-    return float(loss.sum() / rows.clicks.sum())
-
-
 def _values(train: Bags) -> dict[str, float]:
     """Mean value of a conversion by product, shrunk to the mean of all ("" is anybody's)."""
     conversions = train.conversions.sum()
     if conversions == 0:
         return {}
     usual = float(train.value.sum() / conversions)
-    names, codes = np.unique(train.product_id.astype(str), return_inverse=True)
+    names, codes = coded(train.product_id)
     count = np.bincount(codes, train.conversions)
     earned = np.bincount(codes, train.value)
     shrunk = (earned + VALUE_PRIOR * usual) / (count + VALUE_PRIOR)

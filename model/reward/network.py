@@ -77,24 +77,50 @@ class RewardNetwork(nn.Module):
         self.own = nn.Parameter(torch.zeros(len(encoding.own) + 1, self.width))
         self.history = nn.Parameter(torch.zeros(encoding.history_width + 1, HEADS, m))
         self.mixing = nn.Parameter(torch.zeros(contexts, m, q))
+        for name in self._scales(config):
+            self.register_buffer(f"anchor_{name}", torch.zeros(()), persistent=False)
 
     def start(self, config: RewardConfig, generator: torch.Generator) -> None:
-        """Random factors, a tenth of their prior, so that interactions have a gradient."""
+        """Members at their anchors; random factors, a tenth of their prior, have a gradient.
+
+        An anchor is drawn from the prior and pulls its member as the prior's mean would (randomized
+        priors, Osband et al. 2018), so that members differ where the log says nothing. Members of a
+        pair have opposite ones: their mean is the mode.
+        """
+        m, cut = self.members, self.members * HEADS
         with torch.no_grad():
             for weight in (self.own, self.shared, self.dense):
                 noise = torch.randn(weight.shape, generator=generator)
-                noise[:, : self.members * HEADS] = 0
                 weight.copy_(0.1 * factor_scale(config) * noise)
             self.mixing.copy_(0.5 * torch.randn(self.mixing.shape, generator=generator))
-            for table in (self.own, self.shared, self.product):
-                table[0] = 0
+            for name, scale in self._scales(config).items():
+                weight = getattr(self, name)
+                flat = weight[:, :cut] if weight.dim() == 2 else weight.flatten(0, -2)
+                half = torch.randn(flat.numel() // m, m // 2, generator=generator)
+                drawn = torch.zeros(len(half), m)
+                drawn[:, : 2 * (m // 2) : 2], drawn[:, 1 : 2 * (m // 2) : 2] = half, -half
+                flat.copy_((config.anchored * scale * drawn).reshape(flat.shape))
+                setattr(self, f"anchor_{name}", flat.clone())
+            self.product[0] = 0
+            for table in (self.own, self.shared):
+                table[0, cut:] = 0
+
+    def _scales(self, config: RewardConfig) -> dict[str, float]:
+        """The prior's deviation of each part's terms."""
+        return {
+            "slot": config.scale_slot,
+            "product": config.scale_product,
+            "context": config.scale_context,
+            "history": config.scale_history,
+            "text": config.scale_text,
+            "smooth": config.scale_smooth,
+            "dense": config.scale_embedding,
+            "shared": config.scale_shared_id,
+            "own": config.scale_id,
+        }
 
     def elements(self, inputs: ElementInputs, keep: Tensor | None = None) -> Outputs:
         """Contributions of m elements; `keep` (m,) is 0 where the ids are dropped."""
-        known = (inputs.own > 0).to(self.own.dtype)
-        shared = (inputs.shared > 0).to(self.own.dtype)
-        if keep is not None:
-            known, shared = known * keep, shared * keep
         words = F.embedding_bag(
             inputs.grams.bucket,
             self.text,
@@ -104,8 +130,8 @@ class RewardNetwork(nn.Module):
         )
         words = words + inputs.smooth.to(words.dtype) @ self.smooth
         found = inputs.dense.to(words.dtype) @ self.dense
-        found = found + known[:, None] * self.own[inputs.own]
-        found = found + shared[:, None] * self.shared[inputs.shared]
+        ids = self.own[inputs.own] + self.shared[inputs.shared]
+        found = found + (ids if keep is None else ids * keep[:, None])
         m, rows = self.members, len(found)
         term, pair, context = found.split([m * HEADS, m * self.rank, m * self.context_rank], dim=1)
         placed = (term + words).reshape(rows, HEADS, m) + self.slot[inputs.slot]
@@ -135,34 +161,51 @@ class RewardNetwork(nn.Module):
         product = self.product[batch.product, head] * known
         return Terms(self.bias[head], product, context, element, pair)
 
+    def logits(self, outputs: Outputs, batch: Batch, head: int = 0) -> tuple[Tensor, Tensor]:
+        """(n, M) log-odds, equal to `terms(...).total()`, for training; and without the product's
+        term, (n, M).
+
+        What elements add is linear in them but for the pairs, whose sum needs only the factors'
+        sum and that of their squares (Rendle 2010): so each bag's elements are summed in one pass.
+        """
+        m, rows = self.members, len(outputs.term)
+        parts = [outputs.term[..., head]]
+        if head == 0:
+            squares = outputs.pair.square().sum(2)
+            parts += [squares, outputs.pair.flatten(1), outputs.context.flatten(1)]
+        table = torch.cat(parts, dim=1)
+        table = torch.cat([table, table.new_zeros(1, table.shape[1])])
+        at = torch.where(batch.element >= 0, batch.element, rows)
+        added = F.embedding_bag(at, table, mode="sum", padding_idx=rows)
+        total = self.bias[head] + added[:, :m] + batch.context @ self.context[:, head]
+        if batch.history.shape[2]:
+            known = batch.history * (batch.element >= 0)[..., None].to(added.dtype)
+            total = total + known.sum(1) @ self.history[:, head]
+        if head == 0:
+            square, pair, context = added[:, m:].split([m, m * self.rank, m * self.context_rank], 1)
+            whole = pair.reshape(-1, m, self.rank).square().sum(2)
+            mixed = batch.context @ self.mixing.flatten(1)
+            affinity = (context * mixed).reshape(-1, m, self.context_rank).sum(2)
+            total = total + 0.5 * (whole - square) + affinity
+        known = (batch.product > 0).to(total.dtype)[:, None]
+        return total + F.embedding(batch.product, self.product[:, head]) * known, total
+
     def penalty(self, config: RewardConfig) -> Tensor:
         """(M,) minus log prior of the weights, up to a constant."""
-        m, factors = self.members, factor_scale(config)
-        cut = m * HEADS
-        words = self.text.reshape(-1, HEADS, m)
-        total = words.square().sum((0, 1)) / (2 * config.scale_text**2)
-        smooth = self.smooth.reshape(-1, HEADS, m)
-        total = total + smooth.square().sum((0, 1)) / (2 * config.scale_smooth**2)
-        for weight, scale in (
-            (self.dense, config.scale_embedding),
-            (self.shared, config.scale_shared_id),
-            (self.own, config.scale_id),
-        ):
-            term = weight[:, :cut].reshape(-1, HEADS, m)
-            total = total + term.square().sum((0, 1)) / (2 * scale**2)
+        m, cut, factors = self.members, self.members * HEADS, factor_scale(config)
+        total = self.mixing.square().sum((0, 2)) / 2
+        for name, scale in self._scales(config).items():
+            weight = getattr(self, name)
+            term = weight[:, :cut] if weight.dim() == 2 else weight.flatten(0, -2)
+            off = (term - getattr(self, f"anchor_{name}")).reshape(-1, m)
+            total = total + off.square().sum(0) / (2 * scale**2)
+        for weight in (self.dense, self.shared, self.own):
             pair, context = weight[:, cut:].split([m * self.rank, m * self.context_rank], dim=1)
             total = total + pair.reshape(-1, m, self.rank).square().sum((0, 2)) / (2 * factors**2)
             total = total + context.reshape(-1, m, self.context_rank).square().sum((0, 2)) / (
                 2 * config.scale_context_element**2
             )
-        for weight, scale in (
-            (self.slot, config.scale_slot),
-            (self.product, config.scale_product),
-            (self.context, config.scale_context),
-            (self.history, config.scale_history),
-        ):
-            total = total + weight.square().sum((0, 1)) / (2 * scale**2)
-        return total + self.mixing.square().sum((0, 2)) / 2
+        return total
 
 
 def factor_scale(config: RewardConfig) -> float:

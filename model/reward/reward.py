@@ -65,7 +65,7 @@ class Reward:
         self._calibration = calibration
         self._values = dict(values)
         self._read: tuple[Elements, ElementInputs] | None = None
-        self.target = config.target
+        self.target, self.members = config.target, config.members
         self.base_rate = base_rate
 
     def predict(self, bags: Bags, elements: Elements) -> Prediction:

@@ -53,13 +53,8 @@ def explain(
     product: Annotated[str, typer.Option("--product")],
     as_json: AsJson = False,
 ) -> None:
-    """A product's elements ranked by what they contribute."""
-    from pipelines import scoring
+    """A product's elements ranked by what they earn, with 95 % intervals."""
+    from pipelines import explaining
 
-    rows = scoring.explain(bundle, product)
-    lines = [
-        f"{r['slot']:<12} {r['element_id']:<28} {r['contribution']:+.3f}  "
-        f"{r['per_1000']:+7.2f} per 1,000  {r['text'][:50]}"
-        for r in rows
-    ]
-    say({"product_id": product, "elements": rows}, as_json, "\n".join(lines))
+    rows = explaining.explain(bundle, product)
+    say({"product_id": product, "elements": rows}, as_json, explaining.explained_words(rows))

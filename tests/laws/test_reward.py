@@ -9,6 +9,7 @@ from planted import CONTEXT, SLOTS, Planted, halves, planted, without_clicks
 
 from model.elements import Elements
 from model.reward.fit import Reward, RewardConfig, fit_reward
+from model.reward.reward import encode
 
 QUICK = RewardConfig(members=2, steps=80, buckets=512, learning_rate=0.05)
 
@@ -158,7 +159,7 @@ def test_counts_teach_what_single_rows_teach(world: Planted) -> None:
     some = world.bags.take(np.arange(3000))
     fourfold = some.take(np.repeat(np.arange(3000), 4))
     counted = replace(some, impressions=4 * some.impressions, clicks=4 * some.clicks)
-    plain = replace(QUICK, members=1, id_dropout=0.0, steps=60, batch=16384)
+    plain = replace(QUICK, members=1, dispersion=1.0, steps=60, batch=16384)
     predictions = [
         fit_reward(bags, bags.take(np.arange(0)), world.elements, CONTEXT, plain, seed=0)
         .predict(some, world.elements)
@@ -166,3 +167,20 @@ def test_counts_teach_what_single_rows_teach(world: Planted) -> None:
         for bags in (fourfold, counted)
     ]
     assert np.abs(predictions[0] - predictions[1]).max() < 5e-3
+
+
+def test_training_and_attribution_see_the_same_log_odds(world: Planted, reward: Reward) -> None:
+    """The sums that training takes equal the parts that attribution shows."""
+    some = world.bags.take(np.arange(200))
+    some.element[::7, 1] = -1
+    network = reward._network
+    used = np.arange(len(world.elements))
+    inputs = reward._encoding.element_inputs(world.elements.take(used))
+    outputs = network.elements(inputs)
+    outputs = replace(outputs, pair=outputs.pair + 0.3, context=outputs.context - 0.2)
+    batch = encode(reward._encoding, some, some.element)
+    for head in (0, 1):
+        terms = network.terms(outputs, batch, head)
+        whole, within = network.logits(outputs, batch, head)
+        assert torch.allclose(whole, terms.total(), atol=1e-5)
+        assert torch.allclose(within, terms.total() - terms.product, atol=1e-5)

@@ -17,6 +17,7 @@ from model.generator.network import Block
 
 ROWS = 64  # tokens a program of a row kernel
 WARPS = 4
+EARLY = 32, 2  # tokens and warps of the backward pass through the first norm
 HIDDEN = 64  # columns of the inner layer at a time
 ATTENTION_WARPS = 4
 WIDTHS = (64, 128)
@@ -70,8 +71,10 @@ def _kernels() -> Any:
     return kernels
 
 
-def _of_rows(rows: int) -> tuple[tuple[int], dict[str, int]]:
-    return (math.ceil(rows / ROWS),), {"BM": ROWS, "num_warps": WARPS, "num_stages": 1}
+def _of_rows(
+    rows: int, height: int = ROWS, warps: int = WARPS, stages: int = 2
+) -> tuple[tuple[int], dict[str, int]]:
+    return (math.ceil(rows / height),), {"BM": height, "num_warps": warps, "num_stages": stages}
 
 
 def _attention_sizes(tokens: Tensor, heads: int) -> dict[str, int]:
@@ -138,6 +141,7 @@ class _Layer(torch.autograd.Function):
         run.attention_backward[(len(tokens),)](
             qkv, present, dseen, dqkv, tokens.shape[1] - 1, scale, **around
         )
+        grid, how = _of_rows(rows, *EARLY)
         early = torch.empty(grid[0], 5 * width, device=tokens.device)
         dx = torch.empty_like(tokens)
         run.before_backward[grid](

@@ -1,0 +1,106 @@
+"""Bags as tensors, with the weight that each member gives to each of them."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.bags import Bags
+from model.codes import coded
+from model.elements import Elements
+from model.reward.config import RewardConfig
+from model.reward.encoding import ElementInputs, Encoding
+from model.reward.network import Batch
+from model.reward.reward import encode
+
+HALF_WEIGHT = 0.9  # how far a member's weight of a cluster lies from 1
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Bags as tensors with their product's place (n,), counts (n,), and the weight of each member
+    (n, M)."""
+
+    batch: Batch
+    group: Tensor
+    clicks: Tensor
+    displays: Tensor
+    conversions: Tensor
+    weight: Tensor
+    mature: Tensor
+    converted: Tensor
+
+    def take(self, index: Tensor) -> "Rows":
+        b = self.batch
+        return Rows(
+            Batch(b.element[index], b.product[index], b.context[index], b.history[index]),
+            *(getattr(self, name)[index] for name in _COUNTS),
+        )
+
+    def digest(self) -> str:
+        """Names these rows and weights."""
+        total = hashlib.sha256()
+        b = self.batch
+        for part in (b.element, b.product, b.context, b.history, *(vars(self)[n] for n in _COUNTS)):
+            total.update(part.cpu().contiguous().numpy().tobytes())
+        return total.hexdigest()
+
+
+_COUNTS = ("group", "clicks", "displays", "conversions", "weight", "mature", "converted")
+
+
+def member_weights(bags: Bags, members: int, rng: np.random.Generator) -> np.ndarray:
+    """(n, M) weight of each cluster for each member, 1 on average over every two of them.
+
+    Members come in pairs that stress complementary halves of the clusters (balanced half-samples,
+    McCarthy 1969), so that their mean is the model of all rows and only their spread is drawn. A
+    member without a partner weighs all alike.
+    """
+    names, codes = coded(bags.cluster_id)
+    weight = np.ones((len(names), members))
+    for first in range(0, members - 1, 2):
+        half = HALF_WEIGHT * rng.choice([-1.0, 1.0], size=len(names))
+        weight[:, first], weight[:, first + 1] = 1 + half, 1 - half
+    return weight[codes]
+
+
+def rows_of(
+    encoding: Encoding, bags: Bags, shown: np.ndarray, weight: np.ndarray, device: str
+) -> Rows:
+    place = np.searchsorted(shown, np.maximum(bags.element, shown[0] if len(shown) else 0))
+    place = np.where(bags.element >= 0, place, -1)
+    batch = encode(encoding, bags, place)
+    moved = Batch(
+        *(getattr(batch, n).to(device) for n in ("element", "product", "context", "history"))
+    )
+    clicks = np.minimum(bags.clicks, bags.impressions)
+    columns = (
+        clicks,
+        bags.impressions,
+        np.minimum(bags.conversions, clicks),
+        weight,
+        bags.click_mature,
+        bags.conversion_mature,
+    )
+    tensors = (torch.from_numpy(np.asarray(c, np.float32)).to(device) for c in columns)
+    group = coded(bags.product_id)[1]
+    return Rows(moved, torch.from_numpy(group).to(device), *tensors)
+
+
+def tuning_of(
+    encoding: Encoding,
+    valid: Bags,
+    elements: Elements,
+    shown: np.ndarray,
+    config: RewardConfig,
+    device: str,
+) -> tuple[ElementInputs, Rows] | None:
+    """The tuning rows with their own elements; None where they hold no click."""
+    final = valid.take(np.flatnonzero(valid.click_mature))
+    if not len(final) or final.clicks.sum() == 0:
+        return None
+    used = np.unique(final.element[final.element >= 0])
+    inputs = encoding.element_inputs(elements.take(used)).to(device)
+    return inputs, rows_of(encoding, final, used, np.ones((len(final), config.members)), device)

@@ -1,0 +1,185 @@
+"""Gradient steps toward the posterior mode of every member, and where they stand.
+
+The loss is a log posterior on the scale of the data, so the strength of every prior is relative
+to what was seen: half of the click likelihood compares combinations within a product, half
+predicts the level. A step's randomness is a function of the seed and its number, so a killed run
+goes on from its checkpoint to the same weights.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model import checkpoint as disk
+from model.reward.batches import Batches
+from model.reward.config import RewardConfig
+from model.reward.encoding import ElementInputs
+from model.reward.loss import binomial_loss, comparison_loss
+from model.reward.network import RewardNetwork
+from model.reward.rows import Rows
+
+CHECKS = 24  # how often in a training run the tuning rows are looked at
+LAST_RATE = 0.02  # share of the learning rate that is left at the end
+BETTER = 1e-5  # nats a click that the tuning rows must gain
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What is learned from: elements of the rows, the rows, and those that tune, if any."""
+
+    inputs: ElementInputs
+    rows: Rows
+    tuning: tuple[ElementInputs, Rows] | None
+    product_id: np.ndarray  # (n,)
+
+
+class Learner:
+    """The members between two steps."""
+
+    def __init__(
+        self, network: RewardNetwork, lesson: Lesson, config: RewardConfig, seed: int
+    ) -> None:
+        self.network, self.lesson, self.config, self.seed = network, lesson, config, seed
+        self.optimiser = torch.optim.Adam(
+            network.parameters(), lr=config.learning_rate, betas=(0.9, 0.98)
+        )
+        self.batches = Batches(lesson.product_id, config, seed + 2)
+        self.events = max(float(lesson.rows.clicks.sum()), 1.0)
+        self.best: dict[str, Tensor] = {}
+        self.best_loss, self.left = math.inf, config.patience
+        self.done, self.every = 0, max(1, config.steps // CHECKS)
+
+    @property
+    def over(self) -> bool:
+        """Whether the steps are done, or the tuning rows liked none of the last ones."""
+        return self.done >= self.config.steps or self.left < 0
+
+    def advance(self) -> Tensor:
+        """One step; the loss a click, on the device."""
+        config, rows = self.config, self.lesson.rows
+        index = torch.from_numpy(self.batches.at(self.done)).to(rows.clicks.device)
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.learning_rate * self._share()
+        loss = row_loss(self.network, self.lesson.inputs, rows.take(index), self._keep(), config)
+        loss = loss * (self.batches.rows / len(index)) + self.network.penalty(config)
+        total = loss.sum() / self.events
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        self.optimiser.step()
+        self.done += 1
+        return total.detach()
+
+    def _share(self) -> float:
+        """Of the learning rate: a cosine from 1 down."""
+        turn = 0.5 * (1 + math.cos(math.pi * self.done / self.config.steps))
+        return LAST_RATE + (1 - LAST_RATE) * turn
+
+    def _keep(self) -> Tensor | None:
+        """(m,) 0 where an element's ids are dropped in this step; None where none is."""
+        if self.config.id_dropout == 0:
+            return None
+        inputs = self.lesson.inputs
+        seed = np.random.SeedSequence([self.seed, 1, self.done]).generate_state(1, np.uint64)[0]
+        chance = torch.Generator().manual_seed(int(seed >> np.uint64(1)))
+        kept = torch.rand(len(inputs.own), generator=chance) >= self.config.id_dropout
+        return kept.float().to(inputs.own.device)
+
+    def look(self, loss: Tensor) -> None:
+        """Keeps the weights if the tuning rows like them best. Raises ValueError where the loss is
+        no number."""
+        check_finite(float(loss), self.done)
+        if self.lesson.tuning is None:
+            return
+        found = tuning_loss(self.network, self.lesson.tuning, self.config)
+        if found < self.best_loss - BETTER:
+            self.best_loss, self.left = found, self.config.patience
+            kept = self.network.state_dict().items()
+            self.best = {k: v.detach().clone() for k, v in kept}
+        else:
+            self.left -= 1
+
+    def finish(self) -> None:
+        """The network has the weights that the tuning rows liked best, or the last."""
+        if self.best:
+            self.network.load_state_dict(self.best)
+
+    def save(self, path: Path | None, digest: str) -> None:
+        """Writes the checkpoint, if one is asked for, from which `resume` goes on exactly."""
+        if path is None:
+            return
+        tensors = {
+            **disk.network_tensors("network", self.network),
+            **{f"best.{name}": tensor for name, tensor in self.best.items()},
+            **disk.optimiser_tensors(self.optimiser),
+            "best_loss": torch.tensor(self.best_loss, dtype=torch.float64),
+        }
+        disk.save(path, tensors, {"digest": digest, "done": self.done, "left": self.left})
+
+    def resume(self, path: Path | None, digest: str) -> int:
+        """Steps already done by the checkpoint's run; 0 where there is none of these inputs."""
+        stored = None if path is None else disk.load(path, digest)
+        if stored is None:
+            return 0
+        tensors, facts = stored
+        disk.restore_network("network", self.network, tensors)
+        disk.restore_optimiser(self.optimiser, tensors)
+        device = self.lesson.rows.clicks.device
+        self.best = {
+            key.removeprefix("best."): tensor.to(device)
+            for key, tensor in tensors.items()
+            if key.startswith("best.")
+        }
+        self.best_loss, self.left = float(tensors["best_loss"]), int(facts["left"])
+        self.done = int(facts["done"])
+        return self.done
+
+
+def check_finite(loss: float, step: int) -> None:
+    if not math.isfinite(loss):
+        raise ValueError(
+            f"the reward model's loss is {loss} at step {step}; lower learning_rate or look for "
+            "extreme values in embeddings and history"
+        )
+
+
+def row_loss(
+    network: RewardNetwork,
+    inputs: ElementInputs,
+    rows: Rows,
+    keep: Tensor | None,
+    config: RewardConfig,
+) -> Tensor:
+    """(M,) minus log likelihood of these rows, over-dispersion divided out."""
+    outputs = network.elements(inputs, keep)
+    logits, within_logits = network.logits(outputs, rows.batch)
+    weight = rows.weight * rows.mature[:, None]
+    level = binomial_loss(logits, rows.clicks, rows.displays, weight)
+    within = comparison_loss(within_logits, rows.clicks, rows.displays, weight, rows.group)
+    loss = (1 - config.comparison) * level + config.comparison * within
+    clicked = rows.clicks > 0
+    if bool((rows.conversions > 0).any()):
+        chosen = rows.take(torch.nonzero(clicked)[:, 0])
+        after, _ = network.logits(outputs, chosen.batch, head=1)
+        final = chosen.weight * chosen.converted[:, None]
+        loss = loss + binomial_loss(after, chosen.conversions, chosen.clicks, final)
+    return loss / config.dispersion
+
+
+@torch.no_grad()
+def tuning_loss(
+    network: RewardNetwork, tuning: tuple[ElementInputs, Rows], config: RewardConfig
+) -> float:
+    """Comparison within products and, where any product is known, the level; per click."""
+    inputs, rows = tuning
+    found, _ = network.logits(network.elements(inputs), rows.batch)
+    logits = found.mean(1, keepdim=True)
+    one = rows.weight[:, :1]
+    loss = comparison_loss(logits, rows.clicks, rows.displays, one, rows.group)
+    if bool((rows.batch.product > 0).any()):
+        level = binomial_loss(logits, rows.clicks, rows.displays, one)
+        loss = (1 - config.comparison) * level + config.comparison * loss
+    return float(loss.sum() / rows.clicks.sum())
