@@ -21,7 +21,6 @@ from torch import Tensor
 from model.generator import decode
 from model.generator.config import GeneratorConfig
 from model.generator.encoding import Inputs
-from model.generator.fused import layer
 from model.generator.fused.policy import Paths, Requests
 from model.generator.fused.step import How, Step
 from model.generator.hints import Caution
@@ -431,13 +430,7 @@ def timing(asked: argparse.Namespace, floor: float) -> None:
     if size != asked.batch:
         del world
         world = world_of(asked.batch, 6).to("cuda")
-    for rows, warps, hidden, around in ((64, 4, 64, 4), (64, 4, 32, 4), (128, 8, 64, 4)):
-        layer.ROWS, layer.WARPS, layer.HIDDEN = rows, warps, hidden
-        layer.ATTENTION_WARPS = around
-        name = f"fast, {rows} rows/{warps}w/h{hidden}"
-        timed(name, lambda: fast(world.requests), asked.batch, floor)
-    layer.ROWS, layer.WARPS, layer.HIDDEN, layer.ATTENTION_WARPS = 64, 4, 64, 4
-    fast(world.requests)
+    timed("fast", lambda: fast(world.requests), asked.batch, floor)
     profiled(made[0])
     illegal(world, made[0], asked.samples)
 

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from components.day import Frozen
 from components.errors import WrongUse
+from validation.sanity.limits import Unusual
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -48,10 +49,12 @@ class Attribution(Frozen):
 
 
 class Quality(Frozen):
-    """What share of a day's rows may be unfit, and how many displays a person sees a day."""
+    """What share of a day's rows may be unfit, how many displays a person sees a day, and from
+    where a day is called unusual (validation/sanity/findings.py; these warn)."""
 
     quarantined_share: Share = 0.05
     displays_a_user: Count = 200
+    unusual: Unusual = Unusual()
 
 
 class Ingest(Frozen):

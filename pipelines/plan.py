@@ -62,6 +62,7 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
             quarantined_share=config.quality.quarantined_share,
             user_limit=config.quality.displays_a_user,
             config_digest=judged,
+            unusual=config.quality.unusual,
         ),
         "materialize_features": MaterializeFeatures(
             project=config.name,

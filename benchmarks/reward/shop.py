@@ -1,10 +1,11 @@
 """Displays of the simulated shop as bags, and the truth that judges what was learned of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.reward.task import TUNED, Task
 from examples.storefront.events import make_contexts, make_displays
 from examples.storefront.policies import Shows
 from examples.storefront.shop import Shop
@@ -13,6 +14,9 @@ from model.bags import Bags
 from model.elements import Elements
 
 KINDS = {**dict.fromkeys(CONTEXT, "categorical"), "hour": "number"}
+CLUSTERS = 20_000  # users are told apart up to so many
+SHARES = 8  # parts of the log in order of time; history is what earlier parts showed
+PRIOR = 20.0  # displays at its product's rate that history credits an element with
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,84 +27,135 @@ class World:
     elements: Elements
     place: np.ndarray
 
-    def displays(self, size: int, seed: int, policy: Shows | None = None) -> Bags:
-        """Bags of so many displays under the policy (default: the logging policy)."""
-        truth = self.shop.truth
-        shown = make_displays(
-            truth, policy or self.shop.logging, size, np.random.default_rng([self.shop.seed, seed])
-        )
+    def log(self, size: int, seed: int) -> Bags:
+        """Bags of so many displays under the logging policy; one seed draws the same chances."""
+        truth, rng = self.shop.truth, np.random.default_rng([self.shop.seed, seed])
+        shown = make_displays(truth, self.shop.logging, size, rng)
         clicks, bought, value = np.zeros(size), np.zeros(size), np.zeros(size)
         clicks[shown.clicked] = 1
         bought[shown.converted] = 1
         value[shown.converted] = shown.value
-        return self._bags(
-            shown.product, shown.context, shown.choice, clicks, bought, value, shown.propensity
-        )
+        bags = self._bags(shown.product, shown.context, shown.choice, shown.propensity)
+        names = np.array([f"u{number}" for number in range(CLUSTERS)], object)
+        users = names[shown.user % CLUSTERS]
+        return replace(bags, clicks=clicks, conversions=bought, value=value, cluster_id=users)
 
-    def fresh(self, size: int, seed: int) -> tuple[Bags, np.ndarray]:
-        """(bags without outcome as logging would show them, their true click probability)."""
-        truth, rng = self.shop.truth, np.random.default_rng([self.shop.seed, seed, 1])
-        product, context = make_contexts(truth, size, rng)
-        choice, chance = self.shop.logging.choose_many(product, context, rng)
-        none = np.zeros(size)
+    def fresh(self, size: int, seed: int, policy: Shows | None = None) -> tuple[Bags, np.ndarray]:
+        """(new displays by the policy, default logging's; their true click probability)."""
+        rng = np.random.default_rng([self.shop.seed, seed, 1])
+        product, context = make_contexts(self.shop.truth, size, rng)
+        choice, chance = (policy or self.shop.logging).choose_many(product, context, rng)
         true = self.shop.true_reward(product, context, choice)
-        return self._bags(product, context, choice, none, none, none, chance), true
+        return self._bags(product, context, choice, chance), true
+
+    def even(self, a_product: int, seed: int) -> Bags:
+        """As many new displays of every product, each legal combination as likely as another."""
+        rng = np.random.default_rng([self.shop.seed, seed, 2])
+        product = np.repeat(np.arange(len(self.shop.truth.products)), a_product)
+        _, context = make_contexts(self.shop.truth, len(product), rng)
+        choice, chance = self.shop.uniform().choose_many(product, context, rng)
+        return self._bags(product, context, choice, chance)
+
+    def dearer(self, products: np.ndarray, odds: float) -> "World":
+        """The same shop whose `products` (P,) bool are clicked at `odds` times the odds."""
+        truth = self.shop.truth
+        raised = truth.product + np.log(odds) * products
+        return replace(self, shop=replace(self.shop, truth=replace(truth, product=raised)))
 
     def _bags(
         self,
         product: np.ndarray,
         context: dict[str, np.ndarray],
         choice: np.ndarray,
-        clicks: np.ndarray,
-        bought: np.ndarray,
-        value: np.ndarray,
-        propensity: np.ndarray,
+        chance: np.ndarray,
     ) -> Bags:
-        slots = np.arange(choice.shape[1])[None]
+        slots, size = np.arange(choice.shape[1])[None], len(product)
         at = self.place[product[:, None], slots, np.maximum(choice, 0)]
         names = np.array(self.shop.truth.products, object)[product]
-        size = len(product)
-        hour = context["hour"].astype(np.float64)
+        none, final = np.zeros(size), np.ones(size, bool)
         return Bags(
             product_id=names,
-            cluster_id=np.arange(size).astype(str).astype(object),
+            cluster_id=names,
             policy=np.full(size, "logging", object),
-            context={**{name: context[name] for name in CONTEXT}, "hour": hour},
+            context={n: context[n].astype(np.float64 if n == "hour" else object) for n in KINDS},
             element=np.where(choice >= 0, at, -1).astype(np.int32),
-            propensity=propensity,
+            propensity=chance,
             impressions=np.ones(size),
-            clicks=clicks,
-            conversions=bought,
-            value=value,
-            click_mature=np.ones(size, bool),
-            conversion_mature=np.ones(size, bool),
+            clicks=none,
+            conversions=none,
+            value=none,
+            click_mature=final,
+            conversion_mature=final,
             history=np.zeros((size, choice.shape[1], 0), np.float32),
         )
 
-    def true_contribution(self, bags: Bags) -> np.ndarray:
-        """(n, S) log-odds that each shown element adds, half of each interaction included."""
-        truth, rows = self.shop.truth, np.arange(len(bags))
-        product, choice = self._choices(bags)
-        slots = np.arange(choice.shape[1])[None]
-        at = np.maximum(choice, 0)
-        present = choice >= 0
-        onehot = one_hot({name: bags.context[name] for name in CONTEXT})
-        p = product[rows][:, None]
-        factor = np.where(present[..., None], truth.factor[p, slots, at], 0.0)
-        pair = 0.5 * (factor * (factor.sum(1, keepdims=True) - factor)).sum(-1)
-        crossed = np.einsum("nsc,nc->ns", truth.crossed[p, slots, at], onehot)
-        return np.where(present, truth.element[p, slots, at] + crossed + pair, 0.0)
-
-    def _choices(self, bags: Bags) -> tuple[np.ndarray, np.ndarray]:
+    def contributions(self, bags: Bags) -> tuple[np.ndarray, np.ndarray]:
+        """(n, S) log-odds that each shown element adds with half of its interactions; and alone."""
         truth = self.shop.truth
-        number = {name: i for i, name in enumerate(truth.products)}
-        product = np.array([number[name] for name in bags.product_id])
         inside = np.zeros(len(self.elements), np.int64)
-        for p in range(self.place.shape[0]):
-            for s in range(self.place.shape[1]):
-                rows = self.place[p, s][self.place[p, s] >= 0]
-                inside[rows] = np.arange(len(rows))
-        return product, np.where(bags.element >= 0, inside[np.maximum(bags.element, 0)], -1)
+        p, s, k = np.nonzero(self.place >= 0)
+        inside[self.place[p, s, k]] = k
+        number = {name: i for i, name in enumerate(truth.products)}
+        product = np.array([number[name] for name in bags.product_id])[:, None]
+        shown, slots = bags.element >= 0, np.arange(bags.element.shape[1])[None]
+        at = inside[np.maximum(bags.element, 0)]
+        factor = np.where(shown[..., None], truth.factor[product, slots, at], 0.0)
+        pair = 0.5 * (factor * (factor.sum(1, keepdims=True) - factor)).sum(-1)
+        onehot = one_hot({name: bags.context[name] for name in CONTEXT})
+        crossed = np.einsum("nsc,nc->ns", truth.crossed[product, slots, at], onehot)
+        alone = np.where(shown, truth.element[product, slots, at], 0.0)
+        return np.where(shown, alone + crossed + pair, 0.0), alone
+
+
+def task_of(world: World, log: Bags, judged: Bags) -> Task:
+    """Nine rows of ten to learn from, the tenth to stop and calibrate on."""
+    tenth = np.arange(len(log)) % TUNED == 0
+    parts = (log.take(np.flatnonzero(~tenth)), log.take(np.flatnonzero(tenth)))
+    return Task(*parts, judged, world.elements, KINDS)
+
+
+def with_history(task: Task, log: Bags) -> Task:
+    """The task whose bags know how their elements did in earlier parts of the log.
+
+    Features are the lift (log of the smoothed rate over the product's) and log(1 + displays); the
+    judged rows know the whole log.
+    """
+    part = np.arange(len(log)) * SHARES // len(log)
+    known = [_known(log.take(np.flatnonzero(part < p)), task.elements) for p in range(SHARES + 1)]
+    history = np.full((len(log), log.element.shape[1], 2), np.nan, np.float32)
+    for number in range(SHARES):
+        rows = np.flatnonzero(part == number)
+        history[rows] = _looked_up(known[number], log.element[rows])
+    tenth = np.arange(len(log)) % TUNED == 0
+    return replace(
+        task,
+        train=replace(task.train, history=history[~tenth]),
+        valid=replace(task.valid, history=history[tenth]),
+        judged=replace(task.judged, history=_looked_up(known[-1], task.judged.element)),
+        elements=replace(task.elements, history=known[-1], history_names=("lift", "weight")),
+    )
+
+
+def _known(log: Bags, elements: Elements) -> np.ndarray:
+    """(m, 2) float32 of each element, nan where it was not shown."""
+    size = len(elements)
+    seen = np.unique(log.product_id.astype(str), return_inverse=True)[1].reshape(-1)
+    rate = (np.bincount(seen, log.clicks) + 1) / (np.bincount(seen) + 40) if len(log) else seen
+    shown, clicks, due = (np.zeros(size) for _ in range(3))
+    for slot in range(log.element.shape[1]):
+        here = log.element[:, slot] >= 0
+        at = log.element[here, slot]
+        shown += np.bincount(at, minlength=size)
+        clicks += np.bincount(at, log.clicks[here], size)
+        due += np.bincount(at, rate[seen][here], size)
+    usual = np.divide(due, shown, out=np.ones(size), where=shown > 0)
+    lift = np.log((clicks + PRIOR * usual) / ((shown + PRIOR) * usual))
+    both = np.stack([lift, np.log1p(shown)], axis=1)
+    return np.where(shown[:, None] > 0, both, np.nan).astype(np.float32)
+
+
+def _looked_up(known: np.ndarray, element: np.ndarray) -> np.ndarray:
+    return np.where((element >= 0)[..., None], known[np.maximum(element, 0)], np.nan)
 
 
 def make_world(seed: int, products: int) -> World:
@@ -124,13 +179,8 @@ def _catalog(truth: Truth) -> pa.Table:
         for s, slot in enumerate(SLOTS):
             for k, element in enumerate(truth.ids[p][s]):
                 given = truth.embedding[p, s, k]
-                row = (
-                    name,
-                    slot,
-                    element,
-                    truth.texts[p][s][k],
-                    None if np.isnan(given).any() else given.tolist(),
-                )
+                vector = None if np.isnan(given).any() else given.tolist()
+                row = (name, slot, element, truth.texts[p][s][k], vector)
                 for column, value in zip(columns.values(), row, strict=True):
                     column.append(value)
     types = {"embedding": pa.list_(pa.float32())}

@@ -34,9 +34,15 @@ def join(
     context: Mapping[str, str],
     windows: Windows,
     rules: tuple[Rule, ...],
+    waived: Mapping[str, tuple[str, ...]],
 ) -> None:
-    """Creates raw_bags, events, rejected and duplicates from the typed tables."""
-    unfit = " OR ".join(rule.violated() for rule in rules if rule.severity != "warn")
+    """Creates raw_bags, events, rejected and duplicates from the typed tables.
+
+    waived: rule -> files whose rows it does not bind (release.py).
+    """
+    unfit = " OR ".join(
+        _binding(rule, waived.get(rule.id, ())) for rule in rules if rule.severity != "warn"
+    )
     for statement in (
         _shown(),
         _creatives(slots),
@@ -50,6 +56,12 @@ def join(
         *_leavings(),
     ):
         database.execute(statement)
+
+
+def _binding(rule: Rule, waived: tuple[str, ...]) -> str:
+    if not waived:
+        return rule.violated()
+    return f"({rule.violated()} AND file NOT IN ({', '.join(quote(file) for file in waived)}))"
 
 
 def _shown() -> str:
@@ -245,5 +257,5 @@ def _leavings() -> tuple[str, ...]:
         f"CREATE TABLE rejected AS SELECT *, NULL::VARCHAR AS raw FROM ({typed} UNION ALL {unattributed})",
         f"CREATE TABLE events AS {attributed}",
         f"CREATE TABLE duplicates AS SELECT kind, file, row, dt FROM ranked WHERE copy > 1 "
-        f"UNION ALL {repeated}",
+        f"UNION ALL {repeated} UNION ALL SELECT kind, file, row, dt FROM superseded",
     )

@@ -21,6 +21,7 @@ from components.ingest_logs.inputs import KINDS, LogFile, days_before, digest, f
 from components.ingest_logs.joining import Windows, creative_key, join
 from components.ingest_logs.raw import keep_raw
 from components.ingest_logs.reading import load
+from components.ingest_logs.release import Release, active_releases, supersede, waivers
 from components.sql import quote
 from validation.contract import bag_rules, fingerprint
 
@@ -72,9 +73,14 @@ def run(day: Day, settings: Settings) -> Result:
     present = {file.dt for file in files if file.kind in ("impressions", "aggregates")}
     if day.ds not in present:
         raise Refused(_missing(day.ds, settings.logs, present))
-    made = {dt: _attempt(dt, files, catalog, settings, day.ds) for dt in window if dt in present}
+    releases = active_releases(storage, files)
+    made = {
+        dt: _attempt(dt, files, catalog, settings, day.ds, releases)
+        for dt in window
+        if dt in present
+    }
     again = [dt for dt in made if not storage.exists(_done(dt, made[dt]))]
-    unreadable = _make(day, settings, files, catalog, made, again) if again else {}
+    unreadable = _make(day, settings, files, catalog, made, again, releases) if again else {}
     place = _write_catalog(day, catalog)
     attempt = digest({"days": made, "ds": day.ds, "identity": settings.identity})
     result = Result(
@@ -107,7 +113,14 @@ def _reach(settings: Settings) -> int:
     return int(-(-longest // 1)) + settings.late_days
 
 
-def _attempt(dt: str, files: list[LogFile], catalog: Catalog, settings: Settings, ds: str) -> str:
+def _attempt(
+    dt: str,
+    files: list[LogFile],
+    catalog: Catalog,
+    settings: Settings,
+    ds: str,
+    releases: list[Release],
+) -> str:
     reach = _reach(settings)
     first, last = shift(dt, -reach), min(ds, shift(dt, reach))
     near = [f for f in files if first <= f.dt <= last]
@@ -119,7 +132,9 @@ def _attempt(dt: str, files: list[LogFile], catalog: Catalog, settings: Settings
     rules = fingerprint(bag_rules(settings.user_limit))
     shape = settings.model_dump(exclude={"logs", "catalog", "endpoint", "memory", "identity"})
     shape.pop("window_days")
-    return digest([VERSION, dt, last, read, catalog.digest_parts, rules, shape])
+    released = [(r.file, r.rows, r.waived) for r in releases if first <= r.ds <= last]
+    parts = [VERSION, dt, last, read, catalog.digest_parts, rules, shape]
+    return digest([*parts, released] if released else parts)
 
 
 def _done(dt: str, attempt: str) -> str:
@@ -133,6 +148,7 @@ def _make(
     catalog: Catalog,
     made: Mapping[str, str],
     again: list[str],
+    releases: list[Release],
 ) -> dict[str, str]:
     """Writes the raw bags of the days `again`; returns the sentences of unreadable files."""
     import duckdb
@@ -147,12 +163,13 @@ def _make(
         database.execute("SET TimeZone = 'UTC'")
         database.execute("SET preserve_insertion_order = false")
         unreadable = load(database, once, settings.context)
+        supersede(database, once, releases, KINDS)
         _load_rules(database, catalog, settings.slots)
         windows = Windows(
             settings.click_hours, settings.conversion_days, f"{shift(day.ds, 1)} 00:00:00"
         )
         rules = bag_rules(settings.user_limit)
-        join(database, settings.slots, settings.context, windows, rules)
+        join(database, settings.slots, settings.context, windows, rules, waivers(releases))
         keep_raw(database, once, unreadable)
         accounts = _accounts(database, near, copies, unreadable)
         for dt in again:
@@ -211,7 +228,11 @@ def _accounts(
     """For every day, what was read of each file: rows, repeats, and why not, where it was not."""
     read: dict[str, int] = {}
     for kind in KINDS:
-        read.update(database.execute(f"SELECT file, count(*) FROM {kind} GROUP BY file").fetchall())
+        rows = (
+            f"SELECT file FROM {kind} UNION ALL SELECT file FROM superseded WHERE kind = '{kind}'"
+        )
+        query = f"SELECT file, count(*) FROM ({rows}) GROUP BY file"
+        read.update(database.execute(query).fetchall())
     repeated = dict(
         database.execute("SELECT file, count(*) FROM duplicates GROUP BY file").fetchall()
     )

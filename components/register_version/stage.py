@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from components.adapters.clock import now
 from components.adapters.ledger import Ledger
 from components.adapters.registry import (
@@ -29,6 +31,7 @@ from components.register_version.sbom import sbom
 from components.train_generator.stage import NAME as GENERATOR
 from components.training_set import fetch_folder, upload_folder
 from components.window import read_window
+from model.attribution import attribution_table
 from model.bundle import SIGNATURE, load_bundle, seal
 
 NAME = "register_version"
@@ -125,7 +128,10 @@ def _seal(day: Day, settings: Settings, facts: dict[str, Any], place: str) -> st
     features = json.loads(storage.read(day.path(FEATURES, "result.json")))
     with day.scratch("bundle") as scratch:
         folder = fetch_folder(day, day.path(GENERATOR, "bundle"), scratch)
-        card = model_card(load_bundle(folder, sealed=False), facts)
+        bundle = load_bundle(folder, sealed=False)
+        earned = attribution_table(bundle.reward, bundle.elements)
+        pq.write_table(earned, folder / "attribution.parquet", compression="zstd")
+        card = model_card(bundle, facts, earned)
         (folder / "card.md").write_text(card)
         (folder / "evidence.json").write_bytes(to_json(facts))
         (folder / "sbom.json").write_text(sbom(settings.identity["commit"]))

@@ -14,18 +14,21 @@ from components.manifests import (
     BLOCKED,
     FIT,
     change_manifest,
+    fetch_table,
     read_judged,
     read_manifest,
     table_entry,
 )
 from components.sql import parquet, quote
 from components.validate_logs.accounting import account, day_facts, losses
+from components.validate_logs.beyond import EARLIER_DAYS, findings_of
 from components.validate_logs.page import data_view
-from components.window import Window, read_window
+from components.window import Window, fit_days, read_window
 from validation.contract import Rule, bag_rules, check_rules, fingerprint
 from validation.expectations import BagSuite, Check
 from validation.pages.data import render_data
 from validation.quarantine import Limits, blocking_reasons, reasons_sql
+from validation.sanity.limits import Unusual
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,6 +43,7 @@ class Settings(Frozen):
     quarantined_share: float
     user_limit: int
     config_digest: str
+    unusual: Unusual = Unusual()
 
 
 class Result(Frozen):
@@ -168,12 +172,27 @@ def _judge(
         }
         if dt == day.ds:
             lost, limit = losses(database), settings.quarantined_share
+            beyond = _beyond(database, day, window, settings)
+            manifest |= {"losses": lost, "findings": beyond["findings"]}
             view = data_view(database, day, window, facts, manifest, checks, lost, limit=limit)
+            view |= beyond
             storage.write(f"{place}/data.html", render_data(view).encode())
             manifest["pages"] = {"data": f"{place}/data.html"}
         database.close()
     _publish(day, dt, manifest)
     storage.write(_own_manifest(dt, attempt), to_json(manifest))
+
+
+def _beyond(
+    database: "duckdb.DuckDBPyConnection", day: Day, window: Window, settings: Settings
+) -> dict[str, Any]:
+    """Findings beyond the rows of ds; they warn, whatever they find."""
+    storage = day.storage()
+    before = {dt: manifest for dt, manifest in fit_days(day, window).items() if dt < day.ds}
+    recent = sorted(before)[-EARLIER_DAYS:]
+    files = {dt: fetch_table(storage, before[dt], "bags") for dt in recent}
+    volumes = {dt: sum(e["rows"] for e in m["tables"]["bags"]) for dt, m in before.items()}
+    return findings_of(database, day.ds, files, volumes, settings.unusual)
 
 
 def _split(

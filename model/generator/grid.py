@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.combinations import Space
 from model.reward.pieces import CHANCE, Pieces
 
 SHORT = 64  # shorter lists are scored directly
@@ -43,6 +44,42 @@ class Halves:
             _padded(second, cut, rows.shape[1]),
             None if full else torch.from_numpy(place),
         )
+
+    @staticmethod
+    def between(space: Space) -> "Halves | None":
+        """The same halves read off the product's automaton, without listing its combinations."""
+        slots, count = len(space.candidates), space.count()
+        cut = slots // 2
+        if cut == 0 or count < SHORT:
+            return None
+        first, _, middle = _paths(space, np.zeros(1, np.int64), range(cut))
+        nodes, node_of = np.unique(middle, return_inverse=True)
+        paths, origin, _ = _paths(space, nodes, range(cut, slots))
+        second, which = np.unique(paths, axis=0, return_inverse=True)
+        if len(first) * len(second) > WASTE * count:
+            return None
+        legal = np.zeros((len(nodes), len(second)), bool)
+        legal[origin, which.reshape(-1)] = True
+        place = np.flatnonzero(legal[node_of])
+        full = len(place) == len(first) * len(second)
+        return Halves(
+            _padded(first, 0, slots),
+            _padded(second, cut, slots),
+            None if full else torch.from_numpy(place),
+        )
+
+
+def _paths(
+    space: Space, nodes: np.ndarray, slots: range
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(choices (n, slots), which of `nodes` each path starts at, the node it ends at), in order."""
+    chosen, origin = np.zeros((len(nodes), 0), np.int64), np.arange(len(nodes))
+    for _ in slots:
+        path, option = np.nonzero(space.step[nodes] >= 0)
+        nodes = space.step[nodes[path], option]
+        origin = origin[path]
+        chosen = np.concatenate([chosen[path], (option - 1)[:, None]], axis=1)
+    return chosen, origin, nodes
 
 
 def _padded(half: np.ndarray, start: int, slots: int) -> Tensor:

@@ -13,14 +13,15 @@ import torch
 from torch import Tensor
 
 from model.combinations import Space
-from model.generator.grid import SHORT, Halves, grid_rewards
+from model.generator.grid import SHORT, grid_rewards
 from model.generator.lattice import Lattice
+from model.generator.ranking import finite, ranked
+from model.generator.rows import Grids, best_of_grid, fits
 from model.reward.pieces import Pieces
 
 ENUMERABLE = 1_000_000
 REMEMBERED = 20_000  # combinations of a listing that is kept in memory
 CHUNK = 400_000  # combinations scored at once
-_MOST = 2.0**42  # rewards are cut at so many grains, to leave 20 bits for the tie-break
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,25 +32,17 @@ class Found:
     reward: Tensor  # (B, k) float64, -inf = padding
 
 
-@dataclass(frozen=True, eq=False)
-class Listing:
-    """All legal combinations (L, S) of a product in order, int64, and their halves if it pays."""
-
-    combinations: Tensor
-    halves: Halves | None
-
-
-def listing_of(space: Space) -> Listing:
-    """The product's listing; short ones are remembered for the next request."""
+def listing_of(space: Space) -> Tensor:
+    """(L, S) int64 all legal combinations in order; short lists are remembered."""
     return _remembered(space) if space.count() <= REMEMBERED else _listing(space)
 
 
-def _listing(space: Space) -> Listing:
-    combinations = torch.from_numpy(space.enumerate(ENUMERABLE).astype(np.int64))
-    return Listing(combinations, Halves.of(combinations))
+def _listing(space: Space) -> Tensor:
+    return torch.from_numpy(space.enumerate(ENUMERABLE).astype(np.int64))
 
 
 _remembered = lru_cache(maxsize=256)(_listing)
+_grids = Grids()
 
 
 def exact_top(
@@ -59,22 +52,40 @@ def exact_top(
 
     Raises ValueError for a product with more than a million.
     """
-    listings = [listing_of(space) for space in spaces]
+    sizes = np.array([_listable(space) for space in spaces])
     best = Found(
-        torch.full((len(product), k, listings[0].combinations.shape[1]), -1, dtype=torch.int64),
+        torch.full((len(product), k, len(spaces[0].candidates)), -1, dtype=torch.int64),
         torch.full((len(product), k), -torch.inf, dtype=torch.float64),
     )
-    for rows in _runs(product, np.array([len(one.combinations) for one in listings])):
-        held, first = pieces.take(torch.from_numpy(rows)), listings[product[rows[0]]]
-        alike = (product[rows] == product[rows[0]]).all()
-        if alike and first.halves is not None and isinstance(pieces, Pieces):
-            part = _best_paired(held, first.combinations, first.halves, k, grain)
-        else:
-            listed = [listings[p].combinations for p in product[rows]]
-            part = _best_listed(held, listed, k, grain)
+    for rows in _runs(product, sizes):
+        part = _best_run(pieces.take(torch.from_numpy(rows)), spaces, product[rows], k, grain)
         best.combinations[rows, : part.reward.shape[1]] = part.combinations
         best.reward[rows, : part.reward.shape[1]] = part.reward
     return best
+
+
+def _listable(space: Space) -> int:
+    if space.count() > ENUMERABLE:
+        space.enumerate(ENUMERABLE)  # raises, saying how many there are
+    return space.count()
+
+
+def _best_run(
+    pieces: Pieces, spaces: Sequence[Space], product: np.ndarray, k: int, grain: float
+) -> Found:
+    """The best of one run: by rows of the grid, by the whole grid, or by the whole list."""
+    space = spaces[product[0]]
+    alike = bool((product == product[0]).all()) and isinstance(pieces, Pieces)
+    grid = _grids.of(space) if alike else None
+    if grid is None:
+        return _best_listed(pieces, [listing_of(spaces[p]) for p in product], k, grain)
+    if fits(pieces):
+        combinations = best_of_grid(pieces, grid, min(k, space.count()), grain)
+    else:
+        combinations = listing_of(space)[
+            ranked(finite(grid_rewards(pieces, grid.halves)), grain, k)
+        ]
+    return Found(combinations, score(pieces, combinations))
 
 
 def _runs(product: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
@@ -103,13 +114,6 @@ def _best_listed(pieces: Pieces, listed: list[Tensor], k: int, grain: float) -> 
     return Found(combinations.gather(1, wide), reward.gather(1, order))
 
 
-def _best_paired(pieces: Pieces, listed: Tensor, halves: Halves, k: int, grain: float) -> Found:
-    """The k best of one product's list: ranked by halves, then scored like any other."""
-    rewards = finite(grid_rewards(pieces, halves))
-    combinations = listed[ranked(rewards, grain, k)]
-    return Found(combinations, score(pieces, combinations))
-
-
 def _padded(listed: list[Tensor]) -> Tensor:
     """(B, L, S); one list for all requests is not copied, a shorter one repeats its first row."""
     if all(rows is listed[0] for rows in listed):
@@ -125,25 +129,6 @@ def score(pieces: Pieces, combinations: Tensor) -> Tensor:
     groups = max(CHUNK // max(len(combinations), 1), 1)
     parts = [pieces.score(part)[0].double() for part in combinations.split(groups, dim=1)]
     return finite(torch.cat(parts, dim=1))
-
-
-def finite(reward: Tensor) -> Tensor:
-    """The rewards, all finite; ValueError where one is not."""
-    if not bool(torch.isfinite(reward).all()):
-        raise ValueError(
-            f"the reward model gave {int((~torch.isfinite(reward)).sum())} of {reward.numel()} "
-            "combinations a reward that is no finite number; expected finite rewards; look at its "
-            "training metrics and at the elements' embeddings and history"
-        )
-    return reward
-
-
-def ranked(reward: Tensor, grain: float, k: int) -> Tensor:
-    """(B, min(k, L)) positions of the highest rewards, ties to the earlier position."""
-    places = reward.shape[1]
-    steps = torch.round(reward.clamp(min=-_MOST * grain) / grain).clamp(-_MOST, _MOST)
-    keys = steps.long() * 2**20 + (2**20 - 1 - torch.arange(places))
-    return keys.topk(min(k, places), dim=1).indices
 
 
 def beam_top(pieces: Pieces, lattice: Lattice, product: np.ndarray, k: int, grain: float) -> Found:

@@ -35,7 +35,7 @@ class RewardConfig:
     dispersion: float = 0.0
     comparison: float = 0.5
     id_dropout: float = 0.0
-    anchored: float = 1.0
+    anchored: float = 0.0
     scale_text: float = 0.12
     scale_embedding: float = 0.1
     scale_smooth: float = 0.17

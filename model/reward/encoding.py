@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.elements import Elements, pack
 from model.reward.smooth import Landmarks, fit_landmarks
-from model.reward.text import Grams, document_weights, hashed_counts, weighted
+from model.reward.text import Grams, document_weights, weighted
 
 MOST_VALUES = 256
 LANDMARKS = "landmarks."
@@ -143,15 +143,12 @@ class Encoding:
 
     def element_inputs(self, elements: Elements) -> ElementInputs:
         """What the network reads of these elements, known or new."""
-        counts = [
-            hashed_counts(_content(elements, i), str(elements.slot[i]), self.buckets)
-            for i in range(len(elements))
-        ]
+        contents = _contents(elements)
         return ElementInputs(
-            grams=weighted(counts, self.idf),
+            grams=weighted(contents, _salts(elements), self.idf),
             dense=torch.from_numpy(self._dense(elements)),
             smooth=torch.from_numpy(self._smooth(elements)),
-            shared=torch.from_numpy(_codes(self.shared, _shared_keys(elements))),
+            shared=torch.from_numpy(_codes(self.shared, _shared_keys(elements, contents))),
             own=torch.from_numpy(_codes(self.own, _own_keys(elements))),
             slot=torch.from_numpy(elements.slot.astype(np.int64)),
         )
@@ -203,21 +200,19 @@ def fit_encoding(
 ) -> Encoding:
     """The encoding of the training rows; `trained` are the rows of elements that were shown."""
     shown = elements.take(trained)
-    counts = [
-        hashed_counts(_content(shown, i), str(shown.slot[i]), buckets) for i in range(len(shown))
-    ]
+    contents = _contents(shown)
     return Encoding(
         slots=elements.slots,
         context=dict(kinds),
         categories={n: _values(context[n]) for n, k in kinds.items() if k != "number"},
         numbers={n: _scale(context[n], bins) for n, k in kinds.items() if k == "number"},
         products=sorted(set(products.astype(str).tolist())),
-        shared=_repeated(shown),
+        shared=_repeated(shown, contents),
         own=sorted(_own_keys(shown).tolist()),
         embedding=[_embedding_scale(shown, slot) for slot in range(len(elements.slots))],
         history=_history_scale(history),
         buckets=buckets,
-        idf=document_weights(counts, buckets),
+        idf=document_weights(contents, _salts(shown), buckets),
         landmarks=[_fit_landmarks(shown, slot, landmarks) for slot in range(len(elements.slots))],
     )
 
@@ -288,23 +283,33 @@ def _history_scale(history: np.ndarray) -> dict[str, list[float]]:
     return {"mean": rows.mean(axis=0).tolist(), "std": np.where(std > 1e-8, std, 1.0).tolist()}
 
 
-def _content(elements: Elements, row: int) -> str:
-    """Text with the attributes as words name=value."""
-    given = str(elements.attributes[row])
-    if not given:
-        return str(elements.text[row])
-    words = (f"{name}={value}".replace(" ", "_") for name, value in json.loads(given).items())
-    return f"{elements.text[row]} {' '.join(words)}"
+def _contents(elements: Elements) -> list[str]:
+    """Each element's text with its attributes as words name=value."""
+    texts, given = elements.text.tolist(), elements.attributes.tolist()
+    worded = {told: _worded(told) for told in set(given)}
+    return [
+        f"{text} {worded[told]}" if told else text for text, told in zip(texts, given, strict=True)
+    ]
+
+
+def _worded(attributes: str) -> str:
+    """Canonical JSON as words name=value."""
+    named = json.loads(attributes) if attributes else {}
+    return " ".join(f"{name}={value}".replace(" ", "_") for name, value in named.items())
+
+
+def _salts(elements: Elements) -> list[str]:
+    return list(map(str, elements.slot.tolist()))
 
 
 def _own_keys(elements: Elements) -> np.ndarray:
     return pack(elements.product_id, elements.slot, elements.element_id)
 
 
-def _shared_keys(elements: Elements) -> np.ndarray:
+def _shared_keys(elements: Elements, contents: list[str]) -> np.ndarray:
     digests = [
-        format(zlib.crc32(_bytes(elements, i), zlib.crc32(_content(elements, i).encode())), "08x")
-        for i in range(len(elements))
+        format(zlib.crc32(_bytes(elements, i), zlib.crc32(content.encode())), "08x")
+        for i, content in enumerate(contents)
     ]
     return pack(elements.slot, elements.element_id, np.array(digests, object))
 
@@ -314,9 +319,10 @@ def _bytes(elements: Elements, row: int) -> bytes:
     return b"" if given is None else given[row].tobytes()
 
 
-def _repeated(shown: Elements) -> list[str]:
+def _repeated(shown: Elements, contents: list[str]) -> list[str]:
     """Keys of elements that several products share."""
     owners: dict[str, set[str]] = defaultdict(set)
-    for key, product in zip(_shared_keys(shown).tolist(), shown.product_id.tolist(), strict=True):
+    keys = _shared_keys(shown, contents).tolist()
+    for key, product in zip(keys, shown.product_id.tolist(), strict=True):
         owners[key].add(product)
     return sorted(key for key, products in owners.items() if len(products) > 1)

@@ -12,6 +12,7 @@ from model.bags import Bags
 from model.elements import Elements
 from model.reward.calibration import Calibration
 from model.reward.config import RewardConfig
+from model.reward.earning import Earnings, earnings
 from model.reward.encoding import ElementInputs, Encoding
 from model.reward.network import Batch, RewardNetwork, Terms
 from model.reward.pieces import Pieces, Scale
@@ -102,6 +103,11 @@ class Reward:
         )
         base = np.full(len(bags), slope * float(self._network.bias[0].mean()) + shift)
         return Attribution(element, spread, base, product, context, np.zeros(len(bags)))
+
+    def earnings(self, elements: Elements) -> Earnings:
+        """What each of these candidates earns among those of its product, context left open."""
+        inputs = self._inputs(elements)
+        return earnings(self._network, self._encoding, inputs, elements, self._calibration)
 
     def pieces(
         self,

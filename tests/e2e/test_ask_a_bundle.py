@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from small_shop import DS, write_config, write_shop
 
-from components.errors import Refused
-from pipelines import running, scoring
+from components.errors import Refused, WrongUse
+from pipelines import explaining, running, scoring
 
 CONTEXT = {"placement": "home", "device": "phone", "segment": "new", "hour": 9}
 
@@ -100,6 +100,19 @@ def test_recommendations_are_a_distribution_over_what_is_allowed(
     scoring.recommend(bundle, requests, catalog, None, forbidden, out, 2)
     best = pq.read_table(out)
     assert np.allclose(best["probability"], every["probability"].to_numpy()[:2], atol=1e-6)
+
+
+def test_explain_says_what_the_bundles_table_and_card_say(bundle: Path) -> None:
+    rows = explaining.explain(bundle, "p000")
+    table = pq.read_table(bundle / "attribution.parquet").to_pylist()
+    kept = [row for row in table if row["product_id"] == "p000"]
+    assert [row["element_id"] for row in rows] == [row["element_id"] for row in kept]
+    numbers = ("contribution", "low", "high", "per_1000", "per_1000_low", "per_1000_high")
+    said, stored = ([[row[n] for n in numbers] for row in some] for some in (rows, kept))
+    assert np.allclose(said, stored, rtol=1e-4, atol=1e-5)
+    assert "## What elements earn" in (bundle / "card.md").read_text()
+    with pytest.raises(WrongUse, match="nobody"):
+        explaining.explain(bundle, "nobody")
 
 
 def test_an_unknown_element_and_a_changed_bundle_are_refused(bundle: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_intervals_cover_true_rates_of_combinations_about_as_often_as_they_say()
         world = planted(seed=seed, rows=4000)
         tuned = np.arange(4000) % 10 == 0
         train, valid = (world.bags.take(np.flatnonzero(part)) for part in (~tuned, tuned))
-        config = RewardConfig(steps=60, buckets=256, scale_id=0.5, scale_context=0.1)
+        config = RewardConfig(steps=60, buckets=256, anchored=1.0, scale_id=0.5, scale_context=0.1)
         reward = fit_reward(train, valid, world.elements, CONTEXT, config, seed=seed)
         found = reward.predict(valid, world.elements)
         low, high = rate_bounds(found.click, found.click_spread, reward.members)
@@ -44,7 +44,7 @@ def test_an_element_that_nobody_saw_is_less_sure_than_one_shown_often() -> None:
     world = planted(seed=1)
     keep = ~(world.bags.element == 0).any(1)  # the first element is never shown
     train = world.bags.take(np.flatnonzero(keep))
-    config = RewardConfig(steps=48, batch=2048, buckets=256, members=8)
+    config = RewardConfig(steps=48, batch=2048, buckets=256, members=8, anchored=1.0)
     reward = fit_reward(train, train.take(np.arange(0)), world.elements, CONTEXT, config, seed=0)
     asked = world.bags.take(np.flatnonzero((world.bags.element == 0).any(1))[:1])
     new = reward.attribution(asked, world.elements).spread[0, 0]

@@ -26,6 +26,28 @@ VOID = {"meta", "br", "link", "img", "input", "hr", "line", "rect", "circle"}
 DAYS = [blocked_day(), fit_day(), empty_day()]
 
 
+def finding(check: str, subject: str, outcome: str, says: str) -> dict[str, Any]:
+    told = {"check": check, "subject": subject, "value": 1.0, "limit": 1.0}
+    return told | {"outcome": outcome, "says": says}
+
+
+def drift(field: str, psi: float, js: float, distance: float) -> dict[str, Any]:
+    told = {"field": field, "psi": psi, "psi_null": 0.02, "jensen_shannon": js}
+    told |= {"jensen_shannon_null": 0.05, "distance": distance, "distance_null": 0.1}
+    return told
+
+
+BEYOND = {
+    "findings": [
+        finding("volume", "displays", "insufficient", "volume: 9 displays"),
+        finding("drift", "device", "warn", "drift of device: PSI 0.31"),
+        finding("drift", "hour", "pass", "drift of hour: PSI 0.01"),
+        finding("mean weight", "log-1", "warn", "propensity of log-1: mean weight 1.9"),
+    ],
+    "drift": [drift("hour", 0.01, 0.1, 0.5), drift("device", 0.31, 0.2, float("nan"))],
+}
+
+
 class Page(HTMLParser):
     """Tags, attributes, section ids in order and the text of each section; tags must be closed."""
 
@@ -223,11 +245,24 @@ def test_quarantine_says_counts_place_and_the_first_rows_as_they_came():
     assert "40 30 75 %" in said
 
 
-def test_drift_and_features_are_one_plain_sentence_each():
+def test_without_earlier_days_drift_is_one_plain_sentence_and_features_too():
     shown = page(fit_day()).said
-    assert "Not computed yet" in shown["drift"]
+    assert "No earlier fit day" in shown["drift"]
     assert "promotion page" in shown["features"]
     assert shown["drift"].count(".") == shown["features"].count(".") == 1
+
+
+def test_findings_stand_in_their_sections_and_a_warning_leaves_the_verdict():
+    shown = page(fit_day(**BEYOND))
+    assert "volume: 9 displays" in shown.said["arrival"]
+    assert "mean weight 1.9" in shown.said["labels"]
+    assert "device ! unusual 0.310 0.020 0.200 –" in shown.said["drift"]
+    assert "hour ✓ as usual 0.010 0.020 0.100 0.5" in shown.said["drift"]
+    assert "FIT" in shown.said["verdict"][:80]
+    assert [alert.name for alert in alerts(fit_day(**BEYOND))] == [
+        "Unusual: drift",
+        "Unusual: mean weight",
+    ]
 
 
 def test_labels_show_maturity_lag_policies_and_propensity():

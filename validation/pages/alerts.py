@@ -19,7 +19,7 @@ class Alert:
 
 def alerts(view: Mapping[str, Any]) -> list[Alert]:
     """Every open alert of the day, those that block it first; empty where all is well."""
-    found = [*_blocking(view), *_files(view), *_window(view), *_labels(view)]
+    found = [*_blocking(view), *_files(view), *_window(view), *_labels(view), *_unusual(view)]
     return sorted(found, key=lambda alert: alert.tone)
 
 
@@ -70,6 +70,14 @@ def _labels(view: Mapping[str, Any]) -> Iterator[Alert]:
     if unknown:
         says = f"{unknown:,} of {view['fit']:,} bags: no off-policy estimate rests on them."
         yield Alert("insufficient", "Unknown propensity", says, "unknown-propensity")
+
+
+def _unusual(view: Mapping[str, Any]) -> Iterator[Alert]:
+    for one in view.get("findings", []):
+        if one["outcome"] == "warn":
+            yield Alert(
+                "insufficient", f"Unusual: {one['check']}", f"{one['says']}.", "unusual-day"
+            )
 
 
 def _listed(names: list[str], most: int = 6) -> str:

@@ -26,8 +26,10 @@ components/validate_logs:
     stands      str|None    fit attempt of this day that was published earlier and stays, if blocked
     limit       float|None  share of rows read that may count against the day
     runbook     str         address of docs/runbook.md
+    findings    [dict]      validation.sanity.findings.Finding as a dict
+    drift       [dict]      validation.drift.fields.Drift as a dict
 
-The last three may be absent. A key that is not listed, or another one that is missing, is a
+The last five may be absent. A key that is not listed, or another one that is missing, is a
 ValueError. All text is escaped and its invisible characters are written out.
 """
 
@@ -36,6 +38,7 @@ from typing import Any
 
 from validation.pages import charts
 from validation.pages.alerts import alerts
+from validation.pages.beyond_rows import by_section, drift_rows
 from validation.pages.day_rows import (
     bag_checks,
     calendar_days,
@@ -75,7 +78,13 @@ REQUIRED = (
     "calendar",
     "missing",
 )
-OPTIONAL: dict[str, Any] = {"stands": None, "limit": None, "runbook": "docs/runbook.md"}
+OPTIONAL: dict[str, Any] = {
+    "stands": None,
+    "limit": None,
+    "runbook": "docs/runbook.md",
+    "findings": [],
+    "drift": [],
+}
 SHOWN_AT_FIRST = {"reasons": 3, "files": 12, "samples": 1}
 
 
@@ -109,6 +118,8 @@ def render_data(view: Mapping[str, Any]) -> str:
             "lag_minutes": [charts.quantile(points, share) for share in (0.5, 0.9)],
             "policy_rows": [policy | {"rate": _rate(policy)} for policy in whole["policies"]],
             "missing_days": day_ranges(whole["missing"]),
+            "findings": by_section(whole["findings"]),
+            "drift_rows": drift_rows(whole["drift"], whole["findings"]),
             "alerts": alerts(whole),
             "days": calendar_days(whole),
             "first": SHOWN_AT_FIRST,

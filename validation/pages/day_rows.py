@@ -95,6 +95,10 @@ def quarantine_groups(view: Mapping[str, Any]) -> list[dict[str, Any]]:
             "blamed": group["rule"] in view["refused"],
             "samples": [_sample(group["rule"], sample) for sample in group["samples"]],
             "command": f"genco dq show --ds {view['ds']} --config FILE --rule {group['rule']}",
+            "release": (
+                f"genco dq release --ds {view['ds']} --config FILE --rule {group['rule']} "
+                "--reason WHY --fixed rows.jsonl"
+            ),
         }
         for group in view["quarantine"]
     ]

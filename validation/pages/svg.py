@@ -110,6 +110,16 @@ def bar(value: float | None, whole: float, says: str) -> Markup:
     return _drawing([rect.format(f"{width:.2f}")], 16, says, "bar")
 
 
+def marked_bar(value: float, mark: float, whole: float, says: str) -> Markup:
+    """A bar from the left with an upright mark to compare it with, `whole` filling it."""
+    width, at = (
+        100 * min(max(one / whole, 0.0), 1.0) if whole > 0 else 0.0 for one in (value, mark)
+    )
+    rect = Markup('<rect class="amount" x="0" y="4" width="{}%" height="8" rx="1"/>')
+    line = Markup('<line class="zero" x1="{0}%" x2="{0}%" y1="1" y2="15"/>')
+    return _drawing([rect.format(f"{width:.2f}"), line.format(f"{at:.2f}")], 16, says, "bar")
+
+
 def _signed(value: float, digits: int) -> str:
     rounded = round(value, digits) + 0.0
     return f"{rounded:+.{digits}f}" if rounded else "0"

@@ -1,0 +1,146 @@
+"""What is unusual of a day beyond its single rows: facts and limits -> findings that warn.
+
+A finding never blocks a day: the verdict is that of the rows (validation/quarantine.py).
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Literal
+
+from validation.drift.fields import Drift
+from validation.sanity.limits import Unusual
+
+Outcome = Literal["pass", "warn", "insufficient"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check beyond the rows: what was found, the limit it was held to, and in words."""
+
+    check: str
+    subject: str
+    value: float | None
+    limit: float | None
+    outcome: Outcome
+    says: str
+
+
+def volume(count: int, earlier: Sequence[int], limits: Unusual) -> Finding:
+    """The day's displays against earlier same weekdays: log counts, robust middle and spread."""
+    if len(earlier) < limits.weekdays:
+        says = f"volume: {count:,} displays; {len(earlier)} earlier same weekdays known, "
+        says += f"{limits.weekdays} needed to tell whether that is usual"
+        return Finding("volume", "displays", float(count), None, "insufficient", says)
+    logs = sorted(math.log(max(one, 1)) for one in earlier)
+    middle = logs[len(logs) // 2] if len(logs) % 2 else sum(logs[len(logs) // 2 - 1 :][:2]) / 2
+    mean = sum(logs) / len(logs)
+    spread = math.sqrt(sum((one - mean) ** 2 for one in logs) / max(len(logs) - 1, 1))
+    reach = limits.volume_band * max(spread, 0.1)
+    low, high = math.exp(middle - reach), math.exp(middle + reach)
+    outcome: Outcome = "pass" if low <= count <= high else "warn"
+    says = f"volume: {count:,} displays, expected {low:,.0f} to {high:,.0f} of {len(earlier)} "
+    return Finding("volume", "displays", float(count), low, outcome, says + "earlier same weekdays")
+
+
+def freshness(last_hour: float | None, usual: float | None, limits: Unusual) -> Finding:
+    """Hours into the day of its last display, against the earlier days' usual end."""
+    if last_hour is None or usual is None:
+        says = "freshness: no earlier day to compare the last display's time with"
+        return Finding("freshness", "last display", last_hour, None, "insufficient", says)
+    early = usual - last_hour
+    says = f"freshness: last display {last_hour:.1f} h into the day, usually {usual:.1f} h"
+    outcome: Outcome = "warn" if early > limits.last_hours else "pass"
+    return Finding("freshness", "last display", early, limits.last_hours, outcome, says)
+
+
+def drifted(drifts: Iterable[Drift], limits: Unusual) -> list[Finding]:
+    """One finding a field; larger than the limit and than what chance gives warns."""
+    found = []
+    for one in drifts:
+        if math.isnan(one.psi):
+            says = f"drift of {one.field}: no earlier rows to compare with"
+            found.append(Finding("drift", one.field, None, limits.psi, "insufficient", says))
+            continue
+        units = "" if math.isnan(one.distance) else f", Wasserstein {one.distance:.3g}"
+        says = f"drift of {one.field}: PSI {one.psi:.3f} (chance gives up to {one.psi_null:.3f}), "
+        says += f"Jensen-Shannon {one.jensen_shannon:.3f}{units}"
+        outcome: Outcome = "warn" if one.beyond(limits.psi) else "pass"
+        found.append(Finding("drift", one.field, one.psi, limits.psi, outcome, says))
+    return found
+
+
+def maturity(share: float | None, limits: Unusual) -> Finding:
+    """Share of the day's displays whose click window had closed."""
+    if share is None:
+        return Finding("maturity", "clicks", None, None, "insufficient", "maturity: no fit bag")
+    says = f"maturity: the click window of {share:.1%} of the displays had closed"
+    outcome: Outcome = "warn" if share < limits.mature_clicks else "pass"
+    return Finding("maturity", "clicks", share, limits.mature_clicks, outcome, says)
+
+
+def mean_weight(
+    policy: str, mean: float | None, error: float | None, displays: int, limits: Unusual
+) -> Finding:
+    """The logging policy's mean weight to itself, 1 where the logged propensities are true.
+
+    Over pairs of displays of the same product, context and policy: whether both show the same,
+    divided by its propensity. error: its standard error.
+    """
+    if mean is None or error is None or math.isnan(mean):
+        says = f"propensity of {policy}: no two displays of a cell with known propensities, so its "
+        says += "mean weight can't be told"
+        return Finding("mean weight", policy, None, limits.mean_weight, "insufficient", says)
+    beyond = abs(mean - 1) > max(limits.mean_weight, 3 * error)
+    outcome: Outcome = "warn" if beyond else "insufficient" if 3 * error > 1 else "pass"
+    says = f"propensity of {policy}: mean weight to itself {mean:.3f} (standard error {error:.3f}, "
+    says += f"{displays:,} displays), expected near 1"
+    return Finding("mean weight", policy, mean, limits.mean_weight, outcome, says)
+
+
+def support(lowest: float | None, limits: Unusual) -> Finding:
+    """The least propensity that was logged: the largest weight is its inverse."""
+    if lowest is None:
+        says = "support: no propensity was logged, so no off-policy claim can be made"
+        return Finding("support", "propensity", None, None, "insufficient", says)
+    outcome: Outcome = "warn" if lowest < limits.lowest_propensity else "pass"
+    says = f"support: the least propensity is {lowest:.3g}; one display may weigh {1 / lowest:,.0f}"
+    return Finding("support", "propensity", lowest, limits.lowest_propensity, outcome, says)
+
+
+def sums(cells: int, over: int, highest: float | None, limits: Unusual) -> Finding:
+    """Propensities of the distinct combinations that a product was shown with add up to at most 1."""
+    if not cells or highest is None:
+        says = "sum of propensities: none is known"
+        return Finding("propensity sum", "all", None, None, "insufficient", says)
+    outcome: Outcome = "warn" if over else "pass"
+    says = f"sum of propensities: above 1 in {over:,} of {cells:,} cells of product, context and "
+    says += f"policy; the highest is {highest:.3f}"
+    return Finding("propensity sum", "all", highest, 1 + limits.sum_error, outcome, says)
+
+
+def rates(kind: str, today: Sequence[Mapping[str, Any]], limits: Unusual) -> list[Finding]:
+    """Each policy's rate today against the same policy's on earlier days.
+
+    today: {policy, displays, events, spread, earlier, earlier_spread}; spread: standard error of
+    the rate over users; rates a display. The level is divided by the number of policies.
+    """
+    level = limits.rate_level / max(len(today), 1)
+    reach = NormalDist().inv_cdf(1 - level / 2)
+    found = []
+    for row in today:
+        rate, before = row["rate"], row["earlier"]
+        half = 1.96 * (row["spread"] or 0.0)
+        says = f"{kind} of {row['policy']}: {rate:.3%} ({max(rate - half, 0):.3%} to "
+        says += f"{rate + half:.3%})"
+        if before is None or not row["spread"]:
+            says += ", no earlier day of it to compare with"
+            found.append(Finding(kind, row["policy"], rate, None, "insufficient", says))
+            continue
+        apart = math.hypot(row["spread"], row["earlier_spread"] or 0.0)
+        score = abs(rate - before) / apart
+        outcome: Outcome = "warn" if score > reach else "pass"
+        says += f", earlier days {before:.3%}"
+        found.append(Finding(kind, row["policy"], rate, before, outcome, says))
+    return found
