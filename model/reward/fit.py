@@ -37,15 +37,16 @@ def fit_reward(
     seed: int,
     device: str = "cpu",
     checkpoint: Path | None = None,
+    start: Reward | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Reward:
-    """The model of `train`, stopped and calibrated on `valid`.
+    """The model of `train`, stopped and calibrated on `valid`, begun where `start` ended.
 
     The same arguments give the same weights (bit for bit on one CPU thread count). With a
     `checkpoint` file a killed run goes on where it was last saved and ends with the same weights; a
     checkpoint of other inputs is ignored and written over. Raises ValueError where there is nothing
     to learn from: no displays, no final label, no click, a target that never happened; and where
-    the loss stops being a number.
+    the loss stops being a number, or `start` has other sizes.
     """
     _check(train, config)
     if config.dispersion == 0:
@@ -73,6 +74,8 @@ def fit_reward(
             train.clicks[train.click_mature], train.impressions[train.click_mature]
         )
         network.bias[1] = _odds(train.conversions, train.clicks)
+    if start is not None:
+        start.warm(network, encoding)
     tuning = tuning_of(encoding, valid, elements, shown, config, device)
     learner = Learner(network, Lesson(inputs, rows, tuning, train.product_id), config, seed)
     with deterministic(device):
@@ -106,8 +109,9 @@ def _digest(learner: Learner) -> str:
     told = hashlib.sha256(json.dumps([asdict(learner.config), learner.seed]).encode())
     told.update(learner.lesson.rows.digest().encode())
     inputs = learner.lesson.inputs
-    for part in (inputs.dense, inputs.smooth, inputs.own, inputs.grams.bucket):
-        told.update(part.cpu().contiguous().numpy().tobytes())
+    begun = learner.network.parameters()
+    for part in (inputs.dense, inputs.smooth, inputs.own, inputs.grams.bucket, *begun):
+        told.update(part.detach().cpu().contiguous().numpy().tobytes())
     return told.hexdigest()
 
 

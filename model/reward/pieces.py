@@ -69,6 +69,14 @@ class Pieces:
         click = click + 0.5 * (total.square() - square).sum(-1)
         return self._earned(self.scale.slope * click + self.scale.shift, chance)
 
+    def singles(self) -> tuple[Tensor, Tensor]:
+        """(B, S, K) mean reward and spread of each candidate shown alone, as `score` has them."""
+        click = self.base[:, None, None, :, 0] + self.unary[..., 0]
+        chance = self.base[:, None, None, :, CHANCE] + self.unary[..., CHANCE]
+        shape, flat = click.shape[:3], (click.flatten(1, 2), chance.flatten(1, 2))
+        mean, spread = self._earned(self.scale.slope * flat[0] + self.scale.shift, flat[1])
+        return mean.view(shape), spread.view(shape)
+
     def _earned(self, click: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
         mean, each = torch.sigmoid(click.mean(-1)), torch.sigmoid(click)
         spread = each.std(-1, unbiased=False)

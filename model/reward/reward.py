@@ -16,6 +16,8 @@ from model.reward.earning import Earnings, earnings
 from model.reward.encoding import ElementInputs, Encoding
 from model.reward.network import Batch, RewardNetwork, Terms
 from model.reward.pieces import Pieces, Scale
+from model.reward.shelf import Shelf
+from model.reward.warm import warm_start
 
 ROWS = 65536
 
@@ -138,6 +140,28 @@ class Reward:
             found = Pieces.of(network, network.elements(inputs), batch, present, scale)
         self._network.to("cpu")
         return found
+
+    def shelf(self, product_id: Sequence[str], elements: Elements, candidates: np.ndarray) -> Shelf:
+        """These products' candidates (P, S, K) read once, to make pieces in any context."""
+        used, place = np.unique(np.maximum(candidates, 0), return_inverse=True)
+        products = np.asarray(product_id, object)
+        with torch.no_grad():
+            outputs = self._network.elements(self._inputs(elements).take(torch.from_numpy(used)))
+        return Shelf(
+            self._network,
+            self._encoding,
+            (self._calibration.slope, self._calibration.shift, self.target),
+            outputs,
+            torch.from_numpy(self._encoding.history_rows(elements.history[used])),
+            torch.from_numpy(place.reshape(candidates.shape)),
+            torch.from_numpy(candidates >= 0),
+            torch.from_numpy(self._encoding.product_codes(products)),
+            torch.from_numpy(self._worth(products)).to(torch.float32),
+        )
+
+    def warm(self, network: RewardNetwork, encoding: Encoding) -> None:
+        """Copies what this model learned into a network that is about to be trained."""
+        warm_start(network, encoding, self._network, self._encoding)
 
     def _parts(self, bags: Bags, elements: Elements) -> list[tuple[Terms, Terms]]:
         """Terms of the click and of the conversion, a chunk of rows at a time."""
