@@ -10,7 +10,7 @@ export UV_FIND_LINKS := $(if $(UV_FIND_LINKS),$(UV_FIND_LINKS),$(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fix up down status compile bench-day bench-upworthy bench-shop bench-estimators bench-gate bench-generator bench-loop clean
+.PHONY: help install run test check fix up down status compile bench-day bench-upworthy bench-shop bench-estimators bench-gate bench-generator bench-loop bench-reward bench-serving bench-text bench-findings contract clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -55,8 +55,8 @@ compile: install  ## the pipeline as YAML for a Kubeflow cluster: build/genco-da
 bench-day: install  ## seconds by stage of a day of 200,000 impressions, and its peak memory
 	$(BIN)/python -m benchmarks.day
 
-bench-upworthy: install  ## clicks gained on later tests of the archive, beside TF-IDF with ridge (DATA=file)
-	$(BIN)/python -m benchmarks.upworthy_lift $(if $(DATA),--data '$(DATA)')
+bench-upworthy: install  ## clicks gained on later tests of the archive, beside seven other ways (DATA=file)
+	$(BIN)/python -m benchmarks.reward --only upworthy $(if $(DATA),--data '$(DATA)')
 
 bench-shop: install  ## true value of the published policy in ten simulated shops
 	$(BIN)/python -m benchmarks.shop_value
@@ -72,6 +72,21 @@ bench-generator: install  ## the generator: known truth, reward hacking probe, o
 
 bench-loop: install  ## 20 closed-loop days in five shops against seven baselines: build/loop
 	$(BIN)/python -m benchmarks.loop
+
+bench-reward: install  ## the reward model beside its baselines: archive (DATA=file), shop, ablations, sparsity
+	$(BIN)/python -m benchmarks.reward $(if $(DATA),--data '$(DATA)')
+
+bench-serving: install  ## one choice against its bare forward passes, and the server under a load
+	$(BIN)/python -m benchmarks.serving
+
+bench-text: install  ## seconds to encode texts, beside a plain loop
+	$(BIN)/python -m benchmarks.text_grams
+
+bench-findings: install  ## seconds to look for what is unusual of a day of 200,000 displays
+	$(BIN)/python -m benchmarks.day_findings
+
+contract: install  ## write the tables of rules in docs/contract.md
+	$(BIN)/python -m validation.contract_table docs/contract.md
 
 clean:  ## remove build/ and data/ (not .venv)
 	rm -rf build data

@@ -18,7 +18,7 @@ DEVICES = ("phone", "desk", "tablet")
 WORDS = ("sale", "new", "blue", "warm", "light", "best", "home", "now", "soft", "gift")
 BASE, ALONE, DEVICE, PAIR, RANK = -3.0, 0.3, 0.1, 0.2, 2
 BONUS = 1.5  # false log-odds
-DOUBT = (-1.5, -0.5, 0.5, 1.5)  # by member, around the bonus: what no data leaves open
+DOUBT = (0.0, -1.5, -0.5, 0.5, 1.5)  # by member, around the bonus: what no data leaves open
 
 
 @dataclass(frozen=True, eq=False)

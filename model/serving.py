@@ -19,11 +19,18 @@ from model.combinations import Rules, Space, space_of
 from model.elements import Elements
 from model.generator import mixture as mixing
 from model.generator.candidates import Requests, candidate_set, kind_of
-from model.generator.cells import Cells, distinct_cells, one_cell, rows_by_product, take_context
-from model.generator.lattice import Lattice
+from model.generator.cells import (
+    Cells,
+    columns_of,
+    distinct_cells,
+    one_cell,
+    rows_by_product,
+    take_context,
+)
 from model.generator.mixture import Batch, Mixture
-from model.generator.policy import Generator, Proposer
+from model.generator.policy import Generator
 from model.generator.search import score
+from model.generator.stock import Stock
 
 if TYPE_CHECKING:
     from model.reward.fit import Reward
@@ -64,7 +71,7 @@ class ServingPolicy:
         self.elements, self.rules, self.mixture = elements, rules, mixture
         self.context = dict(context)
         self._spaces: dict[str, Space] = {}
-        self._bound: dict[str, Proposer] = {}
+        self._stock = Stock(reward, generator, elements, REMEMBERED)
 
     def distribution(self, product_id: str, context: Mapping[str, object]) -> Distribution:
         """Every legal combination, in the order of `Space.enumerate`.
@@ -80,6 +87,7 @@ class ServingPolicy:
             self._named(space, every[0].numpy()), chance[0].numpy(), reward[0].numpy()
         )
 
+    @torch.inference_mode()
     def choose(
         self, product_id: str, context: Mapping[str, object], rng: np.random.Generator
     ) -> tuple[dict[str, str], float]:
@@ -88,6 +96,33 @@ class ServingPolicy:
         shown = mixing.drawn(batch, _FIRST, 1, self.mixture, rng)
         propensity = float(mixing.probability(batch, _FIRST, shown, self.mixture)[0, 0])
         return self._named(self._space(product_id), shown[0].numpy())[0], propensity
+
+    @torch.inference_mode()
+    def choose_many(
+        self,
+        product_ids: Sequence[str],
+        contexts: Sequence[Mapping[str, object]],
+        rng: np.random.Generator,
+    ) -> tuple[list[dict[str, str]], np.ndarray]:
+        """(n combinations, propensities (n,) float64) of n requests, each drawn as by `choose`."""
+        names, known = np.array(product_ids, object), columns_of(contexts, self.context)
+        shown: list[dict[str, str]] = [{} for _ in names]
+        chance = np.zeros(len(names))
+        for batch, rows, request in self._with_rows(names, known, strict=True, stocked=True):
+            drawn = mixing.drawn(batch, request, 1, self.mixture, rng)
+            chance[rows] = mixing.probability(batch, request, drawn, self.mixture)[:, 0].numpy()
+            spaces = batch.requests.proposer.lattice.spaces
+            own = batch.requests.product[request.numpy()]
+            for product in np.unique(own):
+                here = np.flatnonzero(own == product)
+                picked = self._named(spaces[product], drawn[here, 0].numpy())
+                for row, combination in zip(rows[here].tolist(), picked, strict=True):
+                    shown[row] = combination
+        return shown, chance
+
+    def count(self, product_id: str) -> int:
+        """How many combinations are legal; the ValueError of `space_of` where none is."""
+        return self._space(product_id).count()
 
     def top(
         self, product_id: Sequence[str], context: Mapping[str, np.ndarray], k: int
@@ -110,14 +145,14 @@ class ServingPolicy:
     def propensity(self, bags: Bags) -> np.ndarray:
         """(n,) float64 exact probability of each bag's combination, 0 where it is not legal."""
         found = np.zeros(len(bags.product_id))
-        for batch, rows, request in self._with_rows(bags, strict=False):
+        for batch, rows, request in self._with_rows(bags.product_id, bags.context, strict=False):
             found[rows] = self._chance(batch, rows, request, bags)
         return found
 
     def sample(self, bags: Bags, draws: int, rng: np.random.Generator) -> np.ndarray:
         """(n, draws, S) int32 rows in elements, -1 absent: what this policy would show instead."""
         found = np.full((len(bags.product_id), draws, len(self.elements.slots)), -1, np.int32)
-        for batch, rows, request in self._with_rows(bags, strict=True):
+        for batch, rows, request in self._with_rows(bags.product_id, bags.context, strict=True):
             found[rows] = self._drawn(batch, request, draws, rng)
         return found
 
@@ -127,7 +162,7 @@ class ServingPolicy:
         """(propensity, sample) of the bags in one pass: each candidate set is worked out once."""
         chance = np.zeros(len(bags.product_id))
         found = np.full((len(bags.product_id), draws, len(self.elements.slots)), -1, np.int32)
-        for batch, rows, request in self._with_rows(bags, strict=True):
+        for batch, rows, request in self._with_rows(bags.product_id, bags.context, strict=True):
             chance[rows] = self._chance(batch, rows, request, bags)
             found[rows] = self._drawn(batch, request, draws, rng)
         return chance, found
@@ -159,41 +194,36 @@ class ServingPolicy:
         count = self._space(product_id).count()
         return kind_of(count, self.mixture.candidates, self.mixture.exact)
 
-    def _proposer(self, names: list[str]) -> Proposer:
-        """Proposals for these products; those for a single one are remembered."""
-        if len(names) == 1 and names[0] in self._bound:
-            return self._bound[names[0]]
-        spaces = [self._space(name) for name in names]
-        if self.generator is None:
-            proposer = Proposer(Lattice.pack(spaces))
-        else:
-            proposer = self.generator.over(self.elements, spaces)
-        if len(names) == 1:
-            if len(self._bound) >= REMEMBERED:
-                self._bound.pop(next(iter(self._bound)))
-            self._bound[names[0]] = proposer
-        return proposer
-
     def _alone(self, product_id: str, context: Mapping[str, object]) -> Batch:
         cell = one_cell(context, self.context)
-        return self._batch([product_id], cell, np.zeros(1, np.int64), self._kind(product_id))
+        kind = self._kind(product_id)
+        return self._batch([product_id], cell, np.zeros(1, np.int64), kind, stocked=True)
 
     def _batch(
-        self, product_id: list[str], context: dict[str, np.ndarray], cells: np.ndarray, kind: int
+        self,
+        product_id: list[str],
+        context: dict[str, np.ndarray],
+        cells: np.ndarray,
+        kind: int,
+        stocked: bool,
     ) -> Batch:
         names, product = rows_by_product(product_id)
-        proposer = self._proposer(names)
-        rows = proposer.lattice.rows[product]
-        pieces = self.reward.pieces(product_id, context, self.elements, rows)
+        spaces = [self._space(name) for name in names]
+        held = self._stock.of(spaces) if stocked else self._stock.read(spaces)
+        pieces = self._stock.pieces(held, product, context)
+        asked = held.proposer.asked(product, context, pieces)
         learned = self.generator is not None
-        asked = proposer.asked(product, context, pieces)
-        requests = Requests(proposer, learned, asked, pieces, kind)
-        mixture = self.mixture
-        kept = candidate_set(requests, mixture.candidates, mixture.temperature)
+        requests = Requests(held.proposer, learned, asked, pieces, kind)
+        kept = candidate_set(requests, self.mixture.candidates, self.mixture.temperature)
         return Batch(requests, kept, cells)
 
     def _batches(
-        self, names: np.ndarray, context: Mapping[str, np.ndarray], cells: Cells, strict: bool
+        self,
+        names: np.ndarray,
+        context: Mapping[str, np.ndarray],
+        cells: Cells,
+        strict: bool,
+        stocked: bool = False,
     ) -> Iterator[Batch]:
         """The cells in batches of products alike in size; illegal ones raise only if `strict`."""
         own, place = rows_by_product(names[cells.first].tolist())
@@ -207,7 +237,8 @@ class ServingPolicy:
             for start in range(0, len(alike), rows):
                 part = alike[start : start + rows]
                 asked = cells.first[part]
-                yield self._batch(names[asked].tolist(), take_context(context, asked), part, first)
+                own_context = take_context(context, asked)
+                yield self._batch(names[asked].tolist(), own_context, part, first, stocked)
 
     def _rows_at_once(self, names: list[str]) -> int:
         widest = max((len(c) for name in names for c in self._space(name).candidates), default=1)
@@ -221,13 +252,19 @@ class ServingPolicy:
                 raise
             return 0
 
-    def _with_rows(self, bags: Bags, strict: bool) -> Iterator[tuple[Batch, np.ndarray, Tensor]]:
-        """(batch, the bags of its cells, which of its requests each of them is)."""
-        context = self._context(bags.context)
-        cells = distinct_cells(bags.product_id, context)
+    def _with_rows(
+        self,
+        product_id: np.ndarray,
+        given: Mapping[str, np.ndarray],
+        strict: bool,
+        stocked: bool = False,
+    ) -> Iterator[tuple[Batch, np.ndarray, Tensor]]:
+        """(batch, the rows of its cells, which of its requests each of them is)."""
+        context = self._context(given)
+        cells = distinct_cells(product_id, context)
         order = np.argsort(cells.of, kind="stable")
         starts = np.searchsorted(cells.of[order], np.arange(len(cells.first) + 1))
-        for batch in self._batches(bags.product_id, context, cells, strict):
+        for batch in self._batches(product_id, context, cells, strict, stocked):
             sizes = starts[batch.cells + 1] - starts[batch.cells]
             rows = np.concatenate([order[starts[c] : starts[c + 1]] for c in batch.cells])
             yield batch, rows, torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))

@@ -26,7 +26,7 @@ DEFAULT = Setting()
 ABLATIONS = {
     "no product term": Setting({"scale_product": ALMOST_NONE}),
     "no within-product loss": Setting({"comparison": 0.0}),
-    "no interactions": Setting({"interaction": 1, "scale_interaction": 0.001}),
+    "no interactions": Setting({"interaction": 0}),
     "no id": Setting({"id_dropout": 1.0}),
     "no content": Setting(content=False),
     "no history": Setting(history=False),

@@ -6,7 +6,7 @@ are of the difference to the whole model (ablations), or to our model at the sam
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from benchmarks.reward.task import Answer, Task, Way, thinned
 from benchmarks.reward.trees import boosted_trees
 from benchmarks.reward.truth import Asked, Marks
 from benchmarks.reward.upworthy import Archive
+from model.bags import Bags
 
 WHOLE = "the whole model"
 SHARES = {"1": 1.0, "1/3": 1 / 3, "1/10": 0.1, "1/30": 1 / 30}
@@ -47,11 +48,17 @@ SHOP, ARCHIVE = "shop", "upworthy"
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Where rows are measured: tasks of the archive's folds (may be none), and the shop's."""
+    """Where rows are measured: tasks of the archive's folds (may be none), and the shop's log."""
 
     archive: list[Task]
-    shop: Task
+    world: World
+    log: Bags
     asked: Asked
+
+    @cached_property
+    def shop(self) -> Task:
+        """The shop's task; its history is that of this log."""
+        return with_history(task_of(self.world, self.log, self.asked.bags), self.log)
 
 
 def places(
@@ -61,11 +68,9 @@ def places(
     size: int,
     questions: int = QUESTIONS,
 ) -> Places:
-    """The archive's folds, and a log of the shop with history."""
-    log = world.log(size, 1)
-    asked = truth.ask(world, questions, 77)
-    shop = with_history(task_of(world, log, asked.bags), log)
-    return Places([archive.task(*f) for f in folds] if archive else [], shop, asked)
+    """The archive's folds, and a log of the shop."""
+    tasks = [archive.task(*fold) for fold in folds] if archive else []
+    return Places(tasks, world, world.log(size, 1), truth.ask(world, questions, 77))
 
 
 def ablations(where: Places, workers: int) -> str:
@@ -120,7 +125,8 @@ def _fewer(where: Places, share: float) -> Places:
         )
 
     archive = [less(task, seed) for seed, task in enumerate(where.archive)]
-    return Places(archive, less(where.shop, 99), where.asked)
+    log = thinned(where.log, share, np.random.default_rng([99, round(1 / share)]))
+    return Places(archive, where.world, log, where.asked)
 
 
 def _jobs(
@@ -182,6 +188,6 @@ def _known(marks: Marks | None, base: Found | None) -> tuple[str, ...]:
 
 
 def _title(what: str, where: Places) -> str:
-    clicks = where.shop.train.clicks.sum() + where.shop.valid.clicks.sum()
+    clicks = where.log.clicks.sum()
     tests = sum(len(np.unique(task.judged.product_id.astype(str))) for task in where.archive)
     return f"{what}; lift over {tests} Upworthy tests, the rest in a shop's {clicks:,.0f} clicks"

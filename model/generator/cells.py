@@ -40,14 +40,21 @@ def take_context(context: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[st
 
 def one_cell(context: Mapping[str, object], kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
     """The context of one request as arrays of length 1; what is missing is "" or nan."""
-    cell: dict[str, np.ndarray] = {}
+    return columns_of([context], kinds)
+
+
+def columns_of(
+    contexts: Sequence[Mapping[str, object]], kinds: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """The contexts of n requests as arrays of length n; what is missing is "" or nan."""
+    columns: dict[str, np.ndarray] = {}
     for name, kind in kinds.items():
-        value = context.get(name)
+        values = [context.get(name) for context in contexts]
         if kind == "number":
-            cell[name] = np.array([np.nan if value is None else value], np.float64)
+            columns[name] = np.array([np.nan if v is None else v for v in values], np.float64)
         else:
-            cell[name] = np.array(["" if value is None else str(value)], object)
-    return cell
+            columns[name] = np.array(["" if v is None else str(v) for v in values], object)
+    return columns
 
 
 def rows_by_product(product_id: Sequence[str]) -> tuple[list[str], np.ndarray]:

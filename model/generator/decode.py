@@ -16,6 +16,7 @@ from torch.nn import functional
 from model.generator.lattice import Lattice
 from model.generator.network import Encoded, Network
 
+FLOOR, PLACES = -4000.0, 20  # -inf is compared as -4000: with 20 bits for the place it fits int64
 GRAIN = 2.0**30  # log-probabilities are compared in steps of 1 / GRAIN: noise can't reorder them
 
 
@@ -35,7 +36,8 @@ class Pointer:
     """The network's scores for B requests, `groups` prefixes each.
 
     `product` (B,) index into encoded, `context` (B, C), `hint` (B, S, K + 1) see `hints`. With
-    `row` (n,) the scores are those of n rows, each of one of the requests.
+    `row` (n,) the scores are those of n rows, each of one of the requests. `start` (B, width) is
+    `network.begin` of the requests, where it is known already.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class Pointer:
         hint: Tensor,
         groups: int,
         row: Tensor | None = None,
+        start: Tensor | None = None,
     ):
-        start = network.begin(encoded, product, context)
+        if start is None:
+            start = network.begin(encoded, product, context)
         if row is not None:
             start, product, hint = start[row], product[row], hint[row]
         self.network, self.encoded, self.product, self.hint = network, encoded, product, hint
@@ -175,10 +179,10 @@ def beam(scorer: Scorer, lattice: Lattice, product: Tensor, width: int) -> Beam:
         allowed = (after >= 0) & torch.isfinite(total)[:, :, None]
         grown = total[:, :, None] + _log_softmax(scorer.scores(slot, node), allowed)
         grown = grown.masked_fill(~allowed, -torch.inf).flatten(1)
-        order = _descending(grown)
+        order = _descending(grown, width + 1)
         kept, dropped = order[:, :width], order[:, width:]
         if dropped.shape[1]:
-            bound = torch.maximum(bound, grown.gather(1, dropped[:, :1])[:, 0])
+            bound = torch.maximum(bound, grown.gather(1, dropped)[:, 0])
         parent, option = kept // after.shape[2], kept % after.shape[2]
         total = grown.gather(1, kept)
         scorer.choose(slot, option, parent)
@@ -188,6 +192,12 @@ def beam(scorer: Scorer, lattice: Lattice, product: Tensor, width: int) -> Beam:
     return Beam(options - 1, total, bound)
 
 
-def _descending(grown: Tensor) -> Tensor:
-    """Order by rounded value, best first, ties in the order of the options."""
-    return torch.sort(torch.round(grown * GRAIN), dim=1, descending=True, stable=True).indices
+def _descending(grown: Tensor, most: int) -> Tensor:
+    """(B, at most `most`) places by rounded value, best first, ties in the order of the options."""
+    places = grown.shape[1]
+    if places > 2**PLACES:
+        order = torch.sort(torch.round(grown * GRAIN), dim=1, descending=True, stable=True)
+        return order.indices[:, :most]
+    steps = torch.round(grown.clamp(min=FLOOR) * GRAIN).long()
+    later = torch.arange(places - 1, -1, -1, device=grown.device)
+    return (steps * 2**PLACES + later).topk(min(most, places), dim=1).indices

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from model.combinations import Space
+from model.reward.members import mode
 from model.reward.pieces import CHANCE, Pieces
 
 SHORT = 64  # shorter lists are scored directly
@@ -93,13 +94,17 @@ def grid_rewards(pieces: Pieces, halves: Halves) -> Tensor:
     scale = pieces.scale
     first, second = (_sums(pieces, half) for half in (halves.first, halves.second))
     base = pieces.base.double()
-    members = base.shape[1]
     click = first.click[:, :, None] + second.click[:, None]
-    click = torch.baddbmm(click, first.factor, second.factor.transpose(1, 2), alpha=1 / members)
-    click = click + base[:, :, 0].mean(1)[:, None, None]
+    click = torch.baddbmm(click, first.factor, second.factor.transpose(1, 2))
+    click = click + mode(base[..., 0])[:, None, None]
     reward = click.mul_(scale.slope).add_(scale.shift).sigmoid_().flatten(1)
     if scale.target != "click":
-        reward = reward * _conversion(base[:, :, CHANCE], first.chance, second.chance)
+        chance = (
+            first.chance[:, :, None]
+            + second.chance[:, None]
+            + mode(base[..., CHANCE])[:, None, None]
+        )
+        reward = reward * torch.sigmoid(chance).flatten(1)
     if scale.target == "value":
         reward = reward * scale.worth.double()[:, None]
     return reward if halves.place is None else reward[:, halves.place]
@@ -107,7 +112,7 @@ def grid_rewards(pieces: Pieces, halves: Halves) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What n halves add: click (B, n) averaged over members, chance (B, n, M), factor (B, n, D)."""
+    """What n halves add by the mode: click (B, n), chance (B, n), factor (B, n, R)."""
 
     click: Tensor
     chance: Tensor
@@ -119,17 +124,9 @@ def _sums(pieces: Pieces, half: Tensor) -> Sums:
     shown = half >= 0
     slots = torch.arange(half.shape[1])
     at = half.clamp(min=0)
-    unary = (pieces.unary[:, slots, at] * shown[..., None, None]).sum(2).double()
-    parts = pieces.factor[:, slots, at] * shown[..., None, None]
+    own, pair = mode(pieces.unary, 3), mode(pieces.factor, 3)
+    unary = (own[:, slots, at] * shown[..., None]).sum(2).double()
+    parts = pair[:, slots, at] * shown[..., None]
     factor = parts.sum(2).double()
-    inner = 0.5 * (factor.square() - parts.double().square().sum(2)).sum(3)
-    return Sums((unary[..., 0] + inner).mean(2), unary[..., CHANCE], factor.flatten(2))
-
-
-def _conversion(base: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """(B, n x m) chance of a conversion after a click, averaged over members."""
-    total = torch.zeros(())
-    for member in range(base.shape[1]):
-        pair = first[:, :, member, None] + second[:, None, :, member]
-        total = total + torch.sigmoid(pair + base[:, member, None, None])
-    return (total / base.shape[1]).flatten(1)
+    inner = 0.5 * (factor.square() - parts.double().square().sum(2)).sum(2)
+    return Sums(unary[..., 0] + inner, unary[..., CHANCE], factor)

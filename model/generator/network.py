@@ -7,6 +7,7 @@ query and key.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -55,6 +56,30 @@ class Encoded:
     memory: Tensor  # (P, tokens, 2 x width): keys and values of the context's readout
     present: Tensor  # (P, tokens) bool, True = a token that exists
     summary: Tensor  # (P, width)
+
+    def take(self, product: int, options: int, candidates: int) -> "Encoded":
+        """One product, with as many options a slot and candidates as it has."""
+        one = slice(product, product + 1)
+        return Encoded(
+            self.keys[one, :, :options],
+            self.choices[one, :, :options],
+            self.memory[one, : candidates + 1],
+            self.present[one, : candidates + 1],
+            self.summary[one],
+        )
+
+    @staticmethod
+    def join(parts: Sequence["Encoded"]) -> "Encoded":
+        """Products side by side; what one has fewer of is padded."""
+        options = max(part.keys.shape[2] for part in parts)
+        tokens = max(part.memory.shape[1] for part in parts)
+        return Encoded(
+            torch.cat([_wide(part.keys, options, 2) for part in parts]),
+            torch.cat([_wide(part.choices, options, 2) for part in parts]),
+            torch.cat([_wide(part.memory, tokens, 1) for part in parts]),
+            torch.cat([_wide(part.present, tokens, 1) for part in parts]),
+            torch.cat([part.summary for part in parts]),
+        )
 
 
 class Block(nn.Module):
@@ -157,6 +182,13 @@ class Network(nn.Module):
         _, slots, options, width = encoded.choices.shape
         flat = (product[:, None] * slots + slot) * options + option
         return functional.embedding(flat, encoded.choices.reshape(-1, width))
+
+
+def _wide(part: Tensor, size: int, axis: int) -> Tensor:
+    """Padded with zeros along an axis."""
+    missing = size - part.shape[axis]
+    before = (0, 0) * (part.dim() - axis - 1)
+    return functional.pad(part, (*before, 0, missing)) if missing else part
 
 
 def _heads(tokens: Tensor, heads: int) -> Tensor:

@@ -102,15 +102,20 @@ class Hide:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """B requests: product (B,) int64 position in the lattice, context arrays, hints."""
+    """B requests: product (B,) int64 position in the lattice, context arrays, hints.
+
+    start (B, width): where the network's queries begin, None = to be worked out.
+    """
 
     product: np.ndarray
     context: Mapping[str, np.ndarray]
     hint: Tensor  # (B, S, K + 1) float64
+    start: Tensor | None = None
 
     def take(self, rows: np.ndarray) -> "Asked":
-        context = take_context(self.context, rows)
-        return Asked(self.product[rows], context, self.hint[torch.from_numpy(rows)])
+        context, which = take_context(self.context, rows), torch.from_numpy(rows)
+        start = None if self.start is None else self.start[which]
+        return Asked(self.product[rows], context, self.hint[which], start)
 
 
 class Generator:
@@ -175,24 +180,32 @@ class Proposer:
     ) -> Asked:
         """Requests with the hints that the reward model's pieces (of the same rows) give."""
         present = torch.from_numpy(self.lattice.rows >= 0)[torch.from_numpy(product)]
-        if self._learned is None:
+        known = self._learned
+        if known is None:
             return Asked(product, context, torch.zeros(len(product), 0))
-        return Asked(product, context, hints(pieces, present, self._learned.caution))
+        coded = known.encoding.context_rows(context, len(product)).double()
+        with torch.no_grad():
+            start = known.network.begin(known.encoded, torch.from_numpy(product), coded)
+        return Asked(product, context, hints(pieces, present, known.caution), start)
 
     def _scorer(self, asked: Asked, groups: int, row: Tensor | None = None) -> decode.Scorer:
         known = self._learned
         if known is None:
             return decode.Even(self.lattice)
-        product = torch.from_numpy(asked.product)
-        context = known.encoding.context_rows(asked.context, len(product)).double()
-        return decode.Pointer(
-            known.network, known.encoded, product, context, asked.hint, groups, row
-        )
+        product, start = torch.from_numpy(asked.product), asked.start
+        if start is None:
+            context = known.encoding.context_rows(asked.context, len(product)).double()
+            start = known.network.begin(known.encoded, product, context)
+        parts = (known.network, known.encoded, product, start, asked.hint)
+        return decode.Pointer(*parts, groups, row, start)
 
     def _parts(self, asked: Asked, row: Tensor) -> Iterator[tuple[Asked, Tensor, slice]]:
         """Runs of rows that fit in memory: (their requests, row by request, the run)."""
         width = 1 if self._learned is None else self._learned.network.sizes.width
         rows = max(NUMBERS // (self.lattice.step.shape[1] * width), 1)
+        if len(row) <= rows:
+            yield asked, row, slice(None)
+            return
         for start in range(0, len(row), rows):
             used, own = torch.unique(row[start : start + rows], return_inverse=True)
             yield asked.take(used.numpy()), own, slice(start, start + rows)
@@ -230,6 +243,26 @@ class Proposer:
         if self._learned is None:  # all alike, so none outside is more probable
             return replace(found, bound=-self.lattice.log_count[which])
         return found
+
+    def take(self, product: int) -> "Proposer":
+        """The proposals of one of its products."""
+        space = self.lattice.spaces[product]
+        if self._learned is None:
+            return Proposer(Lattice.pack([space]))
+        encoded = self._learned.encoded.take(
+            product, space.step.shape[1], sum(len(rows) for rows in space.candidates)
+        )
+        return Proposer(Lattice.pack([space]), replace(self._learned, encoded=encoded))
+
+    @staticmethod
+    def join(proposers: Sequence["Proposer"]) -> "Proposer":
+        """Proposers of one generator side by side, products in their order."""
+        lattice = Lattice.pack([s for one in proposers for s in one.lattice.spaces])
+        learned = [one._learned for one in proposers if one._learned is not None]
+        if not learned:
+            return Proposer(lattice)
+        encoded = Encoded.join([one.encoded for one in learned])
+        return Proposer(lattice, replace(learned[0], encoded=encoded))
 
 
 def new_network(sizes: Sizes, seed: int) -> Network:

@@ -8,6 +8,7 @@ maxima (and rows that tie with them in steps of `grain`).
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -15,11 +16,41 @@ from torch import Tensor
 from model.combinations import Space
 from model.generator.grid import Halves
 from model.generator.ranking import MOST, finite, ranked
+from model.reward.members import mode
 from model.reward.pieces import Pieces
 
-CELLS = 400_000  # combinations looked over at once
-KEPT_CELLS = 16_000_000  # of all grids that are remembered together, 9 bytes each
-SLACK = 1e-9  # of a reward: rounding may move a row's maximum by less
+CELLS = 200_000  # combinations looked over at once
+KEPT_CELLS = 16_000_000  # of all grids that are remembered together, 13 bytes each
+SLACK = 1e-12  # of a reward: rounding in float64 moves it by less
+COARSE = 1e-5  # and in float32
+SPARE = 16  # combinations looked at beyond those asked for, to find ties
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """How a half's own terms are summed: (slot, candidate of each half (n,), shown (n,) or None)."""
+
+    terms: tuple[tuple[int, Tensor, Tensor | None], ...]
+
+    @staticmethod
+    def of(half: Tensor) -> "Own":
+        terms = []
+        for slot in range(half.shape[1]):
+            shown = half[:, slot] >= 0
+            if bool(shown.any()):
+                mask = None if bool(shown.all()) else shown
+                terms.append((slot, half[:, slot].clamp(min=0), mask))
+        return Own(tuple(terms))
+
+    def sums(self, click: Tensor) -> Tensor:
+        """(B, n) sums of the elements' own terms (B, S, K)."""
+        total = None
+        for slot, index, shown in self.terms:
+            term = click[:, slot].index_select(1, index)
+            term = term if shown is None else term * shown
+            total = term if total is None else total + term
+        assert total is not None, "a half of a legal combination has an element in some slot"
+        return total
 
 
 @dataclass(eq=False)
@@ -28,8 +59,9 @@ class Grid:
 
     halves: Halves
     legal: Tensor | None  # (n, m) bool, None = every pair is listed
+    own: tuple[Own, Own]
     _factor: Tensor | None = None
-    _pairs: Tensor = field(default_factory=lambda: torch.zeros(0))
+    _pairs: tuple[Tensor, Tensor] = field(default_factory=lambda: (torch.zeros(0), torch.zeros(0)))
 
     @staticmethod
     def of(space: Space) -> "Grid | None":
@@ -37,47 +69,55 @@ class Grid:
         halves = Halves.between(space)
         if halves is None:
             return None
+        own = Own.of(halves.first), Own.of(halves.second)
         if halves.place is None:
-            return Grid(halves, None)
+            return Grid(halves, None, own)
         legal = torch.zeros(len(halves.first) * len(halves.second), dtype=torch.bool)
         legal[halves.place] = True
-        return Grid(halves, legal.view(len(halves.first), len(halves.second)))
+        return Grid(halves, legal.view(len(halves.first), len(halves.second)), own)
 
     @property
     def cells(self) -> int:
         return len(self.halves.first) * len(self.halves.second)
 
-    def pairs(self, factor: Tensor) -> Tensor:
-        """(n, m) float64: what each pair adds to the log-odds, given factors (S, K, M, R)."""
+    def pairs(self, factor: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, m) float64 and float32: what each pair adds to the log-odds; factor (S, K, R)."""
         if self._factor is None or not torch.equal(self._factor, factor):
             (first, within), (second, beyond) = (
                 _factors(factor, half) for half in (self.halves.first, self.halves.second)
             )
-            added = (first @ second.T) / factor.shape[2] + within[:, None] + beyond
+            added = first @ second.T + within[:, None] + beyond
             if self.legal is not None:
                 added = added.masked_fill(~self.legal, -torch.inf)
-            self._factor, self._pairs = factor.clone(), added
+            self._factor, self._pairs = factor.clone(), (added, added.float())
         return self._pairs
 
 
 def _factors(factor: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
-    """(factor sums (n, M x R), interactions inside each half averaged over members (n,))."""
+    """(factor sums (n, R), interactions inside each half (n,))."""
     slots, shown = torch.arange(half.shape[1]), half >= 0
-    parts = (factor[slots, half.clamp(min=0)] * shown[..., None, None]).double()
+    parts = (factor[slots, half.clamp(min=0)] * shown[..., None]).double()
     total = parts.sum(1)
-    inner = 0.5 * (total.square() - parts.square().sum(1)).sum(2).mean(1)
-    return total.flatten(1), inner
+    return total, 0.5 * (total.square() - parts.square().sum(1)).sum(1)
 
 
 class Grids:
-    """Grids by product, the ones asked for last; together they hold at most `most` cells."""
+    """Grids by product, the ones asked for last; together they hold at most `most` cells.
+
+    Safe to share: a server loads its next policy in one thread while another answers.
+    """
 
     def __init__(self, most: int = KEPT_CELLS):
         self._most, self._cells = most, 0
         self._kept: OrderedDict[Space, Grid | None] = OrderedDict()
+        self._lock = Lock()
 
     def of(self, space: Space) -> Grid | None:
         """The product's grid, made where it is not remembered."""
+        with self._lock:
+            return self._found(space)
+
+    def _found(self, space: Space) -> Grid | None:
         if space in self._kept:
             self._kept.move_to_end(space)
             return self._kept[space]
@@ -94,63 +134,59 @@ def _weight(grid: Grid | None) -> int:
 
 
 def fits(pieces: object) -> bool:
-    """Whether the reward rises with the click's log-odds and factors are the product's own."""
-    return (
-        isinstance(pieces, Pieces)
-        and pieces.scale.target == "click"
-        and pieces.scale.slope > 0
-        and torch.equal(pieces.factor, pieces.factor[:1].expand_as(pieces.factor))
-    )
+    """Whether the reward rises with the click's log-odds alone."""
+    return isinstance(pieces, Pieces) and pieces.scale.target == "click" and pieces.scale.slope > 0
 
 
 def best_of_grid(pieces: Pieces, grid: Grid, k: int, grain: float) -> Tensor:
     """(B, k, S) the k best combinations of one product in B contexts, ties to the earlier one."""
-    pairs = grid.pairs(pieces.factor[0])
-    base = pieces.base[:, :, 0].double().mean(1)[:, None]
-    click = pieces.unary[..., 0].double().mean(3)
-    first, second = (_own(click, half) for half in (grid.halves.first, grid.halves.second))
-    found, step = [], max(CELLS // grid.cells, 1)
-    for at in range(0, len(base), step):
-        here = slice(at, at + step)
-        own = (base[here] + first[here], second[here])
-        found.append(_best(pieces, grid, pairs, own, k, grain))
-    return torch.cat(found)
-
-
-def _own(click: Tensor, half: Tensor) -> Tensor:
-    """(B, n) sums of the elements' own terms (B, S, K) over each half."""
-    total = torch.zeros((), dtype=click.dtype)
-    for slot in range(half.shape[1]):
-        shown = half[:, slot] >= 0
-        if bool(shown.any()):
-            total = total + click[:, slot].index_select(1, half[:, slot].clamp(min=0)) * shown
-    return total.expand(len(click), len(half))
-
-
-def _best(
-    pieces: Pieces, grid: Grid, pairs: Tensor, own: tuple[Tensor, Tensor], k: int, grain: float
-) -> Tensor:
-    first, second = own
-    within = pairs + second[:, None]
-    rows = _earned(pieces, within.amax(2) + first)
-    row = _promising(rows, min(k, rows.shape[1]), grain)
-    wide = row[:, :, None].expand(-1, -1, within.shape[2])
-    cells = _earned(pieces, within.gather(1, wide) + first.gather(1, row)[:, :, None])
-    if grid.legal is not None:
-        cells = cells.masked_fill(~grid.legal[row], -torch.inf)
-    place = ranked(cells.flatten(1), grain, k)
-    width = within.shape[2]
+    exact, coarse = grid.pairs(mode(pieces.factor[0], 2))
+    click = mode(pieces.unary[..., 0]).double()
+    first, second = (own.sums(click) for own in grid.own)
+    first = first + mode(pieces.base[..., 0]).double()[:, None]
+    maxima = _maxima(coarse, second.float()) + first
+    row = _promising(pieces, maxima, min(k, maxima.shape[1]), grain)
+    cells = exact[row] + second[:, None] + first.gather(1, row)[:, :, None]
+    place = _best_cells(pieces, cells.flatten(1), k, grain)
+    width = cells.shape[2]
     left = grid.halves.first[row.gather(1, place // width)]
     return torch.maximum(left, grid.halves.second[place % width])
+
+
+def _maxima(pairs: Tensor, second: Tensor) -> Tensor:
+    """(B, n) the largest sum in each row of the grid, in float32."""
+    step = max(CELLS // pairs.numel(), 1)
+    parts = [(pairs + part[:, None]).amax(2) for part in second.split(step)]
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 def _earned(pieces: Pieces, click: Tensor) -> Tensor:
     return finite(torch.sigmoid(pieces.scale.slope * click + pieces.scale.shift))
 
 
-def _promising(rows: Tensor, k: int, grain: float) -> Tensor:
+def _edge(reward: Tensor, grain: float, slack: float) -> Tensor:
+    """What is below is in a later step of `grain` than `reward` is."""
+    return (torch.round(reward / grain).clamp(max=MOST) - 0.5) * grain - slack
+
+
+def _promising(pieces: Pieces, maxima: Tensor, k: int, grain: float) -> Tensor:
     """(B, r) the rows, in order, whose maximum may be among the k best up to a step of `grain`."""
-    last = rows.topk(k).values[:, -1:]
-    edge = (torch.round(last / grain).clamp(max=MOST) - 0.5) * grain - SLACK
+    rows = _earned(pieces, maxima)
+    edge = _edge(rows.topk(k).values[:, -1:], grain, COARSE)
     count = max(int((rows >= edge).sum(1).max()), k)
     return rows.topk(count).indices.sort(1).values
+
+
+def _best_cells(pieces: Pieces, click: Tensor, k: int, grain: float) -> Tensor:
+    """(B, k) places of the highest rewards, ties to the earlier; -inf, not legal, is none of them."""
+    near = min(k + SPARE, click.shape[1])
+    highest = click.topk(near)
+    reward = _earned(pieces, highest.values)
+    if near < click.shape[1] and bool(
+        (reward[:, -1:] >= _edge(reward[:, k - 1 : k], grain, SLACK)).any()
+    ):
+        reward = _earned(pieces, click).masked_fill(click == -torch.inf, -torch.inf)
+        return ranked(reward, grain, k)
+    place, order = highest.indices.sort(1)
+    reward = reward.masked_fill(highest.values == -torch.inf, -torch.inf).gather(1, order)
+    return place.gather(1, ranked(reward, grain, k))

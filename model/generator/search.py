@@ -57,11 +57,43 @@ def exact_top(
         torch.full((len(product), k, len(spaces[0].candidates)), -1, dtype=torch.int64),
         torch.full((len(product), k), -torch.inf, dtype=torch.float64),
     )
-    for rows in _runs(product, sizes):
+    on_grid = np.zeros(len(product), bool)
+    if fits(pieces):
+        on_grid = _by_grids(pieces, spaces, product, best, grain)
+    rest = np.flatnonzero(~on_grid)
+    for run in _runs(product[rest], sizes):
+        rows = rest[run]
         part = _best_run(pieces.take(torch.from_numpy(rows)), spaces, product[rows], k, grain)
         best.combinations[rows, : part.reward.shape[1]] = part.combinations
         best.reward[rows, : part.reward.shape[1]] = part.reward
     return best
+
+
+def _by_grids(
+    pieces: Pieces, spaces: Sequence[Space], product: np.ndarray, best: Found, grain: float
+) -> np.ndarray:
+    """(B,) bool: which requests' best were found by rows of their product's grid, into `best`."""
+    done, k = np.zeros(len(product), bool), best.reward.shape[1]
+    for which in np.unique(product).tolist():
+        rows, grid = np.flatnonzero(product == which), _grids.of(spaces[which])
+        held = pieces if len(rows) == len(product) else pieces.take(torch.from_numpy(rows))
+        if grid is None or not _is_one(held.factor):
+            continue
+        few = min(k, spaces[which].count())
+        best.combinations[rows, :few] = best_of_grid(held, grid, few, grain)
+        best.reward[rows, :few] = 0.0
+        done[rows] = True
+    if done.any():
+        rows = torch.from_numpy(np.flatnonzero(done))
+        held = pieces if bool(done.all()) else pieces.take(rows)
+        reward = score(held, best.combinations[rows])
+        best.reward[rows] = torch.where(torch.isfinite(best.reward[rows]), reward, -torch.inf)
+    return done
+
+
+def _is_one(factor: Tensor) -> bool:
+    """Whether the requests of a product agree in its candidates' factors."""
+    return len(factor) == 1 or torch.equal(factor, factor[:1].expand_as(factor))
 
 
 def _listable(space: Space) -> int:
@@ -73,18 +105,15 @@ def _listable(space: Space) -> int:
 def _best_run(
     pieces: Pieces, spaces: Sequence[Space], product: np.ndarray, k: int, grain: float
 ) -> Found:
-    """The best of one run: by rows of the grid, by the whole grid, or by the whole list."""
+    """The best of one run: by the whole grid of its product, or by the whole list."""
     space = spaces[product[0]]
     alike = bool((product == product[0]).all()) and isinstance(pieces, Pieces)
     grid = _grids.of(space) if alike else None
     if grid is None:
-        return _best_listed(pieces, [listing_of(spaces[p]) for p in product], k, grain)
-    if fits(pieces):
-        combinations = best_of_grid(pieces, grid, min(k, space.count()), grain)
-    else:
-        combinations = listing_of(space)[
-            ranked(finite(grid_rewards(pieces, grid.halves)), grain, k)
-        ]
+        listings = {p: listing_of(spaces[p]) for p in set(product.tolist())}
+        return _best_listed(pieces, [listings[p] for p in product.tolist()], k, grain)
+    rewards = finite(grid_rewards(pieces, grid.halves))
+    combinations = listing_of(space)[ranked(rewards, grain, k)]
     return Found(combinations, score(pieces, combinations))
 
 

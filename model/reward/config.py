@@ -15,13 +15,14 @@ class RewardConfig:
     passes: at least so often every row is learned from; batches grow where `batch` is too small.
     dispersion: how many times over binomial the clicks vary; likelihoods are divided by it. 0 asks
     the rows (dispersion.py).
-    anchored: how far members' anchors lie apart, in deviations of the prior (network.py).
+    members: the mode, and as many more as are drawn around it (members.py).
+    anchored: how far off the drawn members' anchors lie, in deviations of the prior.
     landmarks: elements of a slot whose embeddings span the smooth term (smooth.py); 0 = none.
     comparison: share of the loss that compares combinations of a product with each other.
     """
 
     target: Literal["click", "conversion", "value"] = "click"
-    members: int = 4
+    members: int = 5
     steps: int = 240
     batch: int = 16384
     passes: float = 4.0
@@ -35,7 +36,7 @@ class RewardConfig:
     dispersion: float = 0.0
     comparison: float = 0.5
     id_dropout: float = 0.0
-    anchored: float = 0.0
+    anchored: float = 1.0
     scale_text: float = 0.12
     scale_embedding: float = 0.1
     scale_smooth: float = 0.17

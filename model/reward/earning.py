@@ -15,6 +15,7 @@ from model.elements import Elements
 from model.reward.calibration import Calibration
 from model.reward.encoding import ElementInputs, Encoding
 from model.reward.interval import reach
+from model.reward.members import mode, spread
 from model.reward.network import RewardNetwork
 
 
@@ -75,8 +76,8 @@ def earnings(
         base = network.bias[0] + own + context @ network.context[:, 0]
         odds = calibration.slope * base + calibration.shift
         odds = odds + level.unflatten(0, (len(products), slots)).sum(1)
-        usual = torch.sigmoid(odds.mean(1))[product]
-    parts = (each.mean(1), _spread(each), gap.mean(1), _spread(gap), usual)
+        usual = torch.sigmoid(mode(odds))[product]
+    parts = (mode(each), spread(each), mode(gap), spread(gap), usual)
     return Earnings(*(part.numpy().astype(np.float64) for part in parts))
 
 
@@ -85,7 +86,3 @@ def _mean_of(values: Tensor, place: Tensor, places: int) -> Tensor:
     total = values.new_zeros(places, *values.shape[1:]).index_add(0, place, values)
     count = torch.bincount(place, minlength=places).clamp(min=1).to(values.dtype)
     return total / count.reshape(-1, *[1] * (values.dim() - 1))
-
-
-def _spread(values: Tensor) -> Tensor:
-    return values.std(1, unbiased=False)

@@ -138,6 +138,8 @@ class Encoding:
         known = np.isfinite(history)
         mean, std = np.array(self.history["mean"]), np.array(self.history["std"])
         filled = np.where(known, (history - mean) / std, 0.0)
+        # Counts grow with time: beyond what was learned from, a linear term would drift with them.
+        filled = np.clip(filled, self.history.get("low", -5.0), self.history.get("high", 5.0))
         unknown = ~known.any(axis=-1, keepdims=True) if history.shape[-1] else known[..., :0]
         return np.concatenate([np.clip(filled, -5, 5), unknown], axis=-1).astype(np.float32)
 
@@ -279,8 +281,11 @@ def _history_scale(history: np.ndarray) -> dict[str, list[float]]:
     if not len(rows):
         width = history.shape[-1]
         return {"mean": [0.0] * width, "std": [1.0] * width}
-    std = rows.std(axis=0)
-    return {"mean": rows.mean(axis=0).tolist(), "std": np.where(std > 1e-8, std, 1.0).tolist()}
+    mean, std = rows.mean(axis=0), rows.std(axis=0)
+    std = np.where(std > 1e-8, std, 1.0)
+    ends = {"low": rows.min(axis=0), "high": rows.max(axis=0)}
+    whole = {name: ((value - mean) / std).tolist() for name, value in ends.items()}
+    return {"mean": mean.tolist(), "std": std.tolist(), **whole}
 
 
 def _contents(elements: Elements) -> list[str]:

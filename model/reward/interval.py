@@ -10,12 +10,12 @@ _MANY = 1.96
 def reach(members: int) -> float:
     """Spreads to either side of the mean; nan for a single member.
 
-    Members come in opposite pairs (fit.py), so half as many are drawn independently.
+    All but the first are drawn independently around it (members.py).
     """
-    pairs = members // 2
-    if pairs < 1:
+    drawn = members - 1
+    if drawn < 1:
         return float("nan")
-    return _T[pairs - 1] if pairs <= len(_T) else _MANY
+    return _T[drawn - 1] if drawn <= len(_T) else _MANY
 
 
 def rate_bounds(

@@ -81,12 +81,8 @@ class RewardNetwork(nn.Module):
             self.register_buffer(f"anchor_{name}", torch.zeros(()), persistent=False)
 
     def start(self, config: RewardConfig, generator: torch.Generator) -> None:
-        """Members at their anchors; random factors, a tenth of their prior, have a gradient.
-
-        An anchor is drawn from the prior and pulls its member as the prior's mean would (randomized
-        priors, Osband et al. 2018), so that members differ where the log says nothing. Members of a
-        pair have opposite ones: their mean is the mode.
-        """
+        """Members at their anchors (members.py); random factors, a tenth of their prior, so that
+        interactions have a gradient."""
         m, cut = self.members, self.members * HEADS
         with torch.no_grad():
             for weight in (self.own, self.shared, self.dense):
@@ -96,9 +92,8 @@ class RewardNetwork(nn.Module):
             for name, scale in self._scales(config).items():
                 weight = getattr(self, name)
                 flat = weight[:, :cut] if weight.dim() == 2 else weight.flatten(0, -2)
-                half = torch.randn(flat.numel() // m, m // 2, generator=generator)
-                drawn = torch.zeros(len(half), m)
-                drawn[:, : 2 * (m // 2) : 2], drawn[:, 1 : 2 * (m // 2) : 2] = half, -half
+                drawn = torch.randn(flat.numel() // m, m, generator=generator)
+                drawn[:, 0] = 0
                 flat.copy_((config.anchored * scale * drawn).reshape(flat.shape))
                 setattr(self, f"anchor_{name}", flat.clone())
             self.product[0] = 0
@@ -183,9 +178,9 @@ class RewardNetwork(nn.Module):
             total = total + known.sum(1) @ self.history[:, head]
         if head == 0:
             square, pair, context = added[:, m:].split([m, m * self.rank, m * self.context_rank], 1)
-            whole = pair.reshape(-1, m, self.rank).square().sum(2)
+            whole = pair.reshape(len(pair), m, self.rank).square().sum(2)
             mixed = batch.context @ self.mixing.flatten(1)
-            affinity = (context * mixed).reshape(-1, m, self.context_rank).sum(2)
+            affinity = (context * mixed).reshape(len(context), m, self.context_rank).sum(2)
             total = total + 0.5 * (whole - square) + affinity
         known = (batch.product > 0).to(total.dtype)[:, None]
         return total + F.embedding(batch.product, self.product[:, head]) * known, total
@@ -201,10 +196,12 @@ class RewardNetwork(nn.Module):
             total = total + off.square().sum(0) / (2 * scale**2)
         for weight in (self.dense, self.shared, self.own):
             pair, context = weight[:, cut:].split([m * self.rank, m * self.context_rank], dim=1)
-            total = total + pair.reshape(-1, m, self.rank).square().sum((0, 2)) / (2 * factors**2)
-            total = total + context.reshape(-1, m, self.context_rank).square().sum((0, 2)) / (
-                2 * config.scale_context_element**2
+            total = total + pair.reshape(len(pair), m, self.rank).square().sum((0, 2)) / (
+                2 * factors**2
             )
+            total = total + context.reshape(len(context), m, self.context_rank).square().sum(
+                (0, 2)
+            ) / (2 * config.scale_context_element**2)
         return total
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model.reward.members import mode, spread
 from model.reward.network import Batch, Outputs, RewardNetwork
 
 CHANCE = 1  # the conversion head
@@ -78,14 +79,14 @@ class Pieces:
         return mean.view(shape), spread.view(shape)
 
     def _earned(self, click: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
-        mean, each = torch.sigmoid(click.mean(-1)), torch.sigmoid(click)
-        spread = each.std(-1, unbiased=False)
+        each = torch.sigmoid(click)
+        mean, doubt = mode(each), spread(each)
         if self.scale.target == "click":
-            return mean, spread
-        factor = torch.sigmoid(chance).mean(-1)
+            return mean, doubt
+        factor = torch.sigmoid(mode(chance))
         if self.scale.target == "value":
             factor = factor * self.scale.worth[:, None]
-        return mean * factor, spread * factor
+        return mean * factor, doubt * factor
 
     def take(self, rows: Tensor) -> "Pieces":
         """These contexts, in their order."""

@@ -14,6 +14,8 @@ from model.reward.calibration import Calibration
 from model.reward.config import RewardConfig
 from model.reward.earning import Earnings, earnings
 from model.reward.encoding import ElementInputs, Encoding
+from model.reward.members import mode
+from model.reward.members import spread as doubt
 from model.reward.network import Batch, RewardNetwork, Terms
 from model.reward.pieces import Pieces, Scale
 from model.reward.shelf import Shelf
@@ -76,9 +78,9 @@ class Reward:
         click, spread, after = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]
         for terms, chances in self._parts(bags, elements):
             scaled = self._scaled(terms.total())
-            click.append(torch.sigmoid(scaled.mean(1)).numpy())
-            spread.append(torch.sigmoid(scaled).std(1, unbiased=False).numpy())
-            after.append(torch.sigmoid(chances.total()).mean(1).numpy())
+            click.append(torch.sigmoid(mode(scaled)).numpy())
+            spread.append(doubt(torch.sigmoid(scaled)).numpy())
+            after.append(torch.sigmoid(mode(chances.total())).numpy())
         clicks = np.concatenate(click).astype(np.float64)
         conversion = value = None
         if self._values:
@@ -94,8 +96,8 @@ class Reward:
         found: list[list[np.ndarray]] = []
         for terms, _ in self._parts(bags, elements):
             each = slope * (terms.element + terms.pair)
-            parts = (each.mean(2), each.std(2, unbiased=False), slope * terms.product.mean(1))
-            found.append([p.numpy() for p in (*parts, slope * terms.context.mean(1))])
+            parts = (mode(each), doubt(each), slope * mode(terms.product))
+            found.append([p.numpy() for p in (*parts, slope * mode(terms.context))])
         empty = np.zeros((0, len(self._encoding.slots)))
         columns = (
             list(zip(*found, strict=True)) if found else [(empty,), (empty,), *[(np.zeros(0),)] * 2]
@@ -103,7 +105,7 @@ class Reward:
         element, spread, product, context = (
             np.concatenate(column).astype(np.float64) for column in columns
         )
-        base = np.full(len(bags), slope * float(self._network.bias[0].mean()) + shift)
+        base = np.full(len(bags), slope * float(mode(self._network.bias[0])) + shift)
         return Attribution(element, spread, base, product, context, np.zeros(len(bags)))
 
     def earnings(self, elements: Elements) -> Earnings:

@@ -52,17 +52,11 @@ _COUNTS = ("group", "clicks", "displays", "conversions", "weight", "mature", "co
 
 
 def member_weights(bags: Bags, members: int, rng: np.random.Generator) -> np.ndarray:
-    """(n, M) weight of each cluster for each member, 1 on average over every two of them.
-
-    Members come in pairs that stress complementary halves of the clusters (balanced half-samples,
-    McCarthy 1969), so that their mean is the model of all rows and only their spread is drawn. A
-    member without a partner weighs all alike.
-    """
+    """(n, M) weight of each cluster for each member: 1 for the first, others stress a random half
+    (half-samples, McCarthy 1969)."""
     names, codes = coded(bags.cluster_id)
     weight = np.ones((len(names), members))
-    for first in range(0, members - 1, 2):
-        half = HALF_WEIGHT * rng.choice([-1.0, 1.0], size=len(names))
-        weight[:, first], weight[:, first + 1] = 1 + half, 1 - half
+    weight[:, 1:] += HALF_WEIGHT * rng.choice([-1.0, 1.0], size=(len(names), members - 1))
     return weight[codes]
 
 

@@ -19,6 +19,7 @@ from model.reward.batches import Batches
 from model.reward.config import RewardConfig
 from model.reward.encoding import ElementInputs
 from model.reward.loss import binomial_loss, comparison_loss
+from model.reward.members import mode
 from model.reward.network import RewardNetwork
 from model.reward.rows import Rows
 
@@ -176,7 +177,7 @@ def tuning_loss(
     """Comparison within products and, where any product is known, the level; per click."""
     inputs, rows = tuning
     found, _ = network.logits(network.elements(inputs), rows.batch)
-    logits = found.mean(1, keepdim=True)
+    logits = mode(found)[:, None]
     one = rows.weight[:, :1]
     loss = comparison_loss(logits, rows.clicks, rows.displays, one, rows.group)
     if bool((rows.batch.product > 0).any()):

@@ -1,5 +1,7 @@
 """Intervals of few members: wide enough to cover what the log left open."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from planted import CONTEXT, planted
@@ -10,7 +12,7 @@ from model.reward.interval import rate_bounds, reach
 
 
 def test_fewer_members_reach_further_and_one_says_nothing() -> None:
-    assert reach(2) > reach(4) > reach(8) > reach(100) == pytest.approx(1.96)
+    assert reach(2) > reach(5) > reach(9) > reach(100) == pytest.approx(1.96)
     assert np.isnan(reach(1))
 
 
@@ -29,7 +31,7 @@ def test_intervals_cover_true_rates_of_combinations_about_as_often_as_they_say()
         world = planted(seed=seed, rows=4000)
         tuned = np.arange(4000) % 10 == 0
         train, valid = (world.bags.take(np.flatnonzero(part)) for part in (~tuned, tuned))
-        config = RewardConfig(steps=60, buckets=256, anchored=1.0, scale_id=0.5, scale_context=0.1)
+        config = RewardConfig(steps=60, buckets=256, scale_id=0.5, scale_context=0.1)
         reward = fit_reward(train, valid, world.elements, CONTEXT, config, seed=seed)
         found = reward.predict(valid, world.elements)
         low, high = rate_bounds(found.click, found.click_spread, reward.members)
@@ -44,10 +46,46 @@ def test_an_element_that_nobody_saw_is_less_sure_than_one_shown_often() -> None:
     world = planted(seed=1)
     keep = ~(world.bags.element == 0).any(1)  # the first element is never shown
     train = world.bags.take(np.flatnonzero(keep))
-    config = RewardConfig(steps=48, batch=2048, buckets=256, members=8, anchored=1.0)
+    config = RewardConfig(steps=160, batch=2048, buckets=256, members=9, scale_id=0.5)
     reward = fit_reward(train, train.take(np.arange(0)), world.elements, CONTEXT, config, seed=0)
-    asked = world.bags.take(np.flatnonzero((world.bags.element == 0).any(1))[:1])
-    new = reward.attribution(asked, world.elements).spread[0, 0]
-    asked.element[:, 0] = 1
-    known = reward.attribution(asked, world.elements).spread[0, 0]
-    assert new > known
+    doubt = reward.earnings(world.elements).gap_spread
+    assert doubt[0] > 1.5 * doubt[1:4].max()
+
+
+def test_the_first_member_is_the_mode_and_learns_what_it_would_alone() -> None:
+    world = planted(seed=2, rows=3000)
+    alone, among = (
+        fit_reward(
+            world.bags, world.bags.take(np.arange(0)), world.elements, CONTEXT,
+            RewardConfig(steps=240, buckets=256, members=members), seed=0,
+        ).predict(world.bags, world.elements).click
+        for members in (1, 3)
+    )  # fmt: skip
+    assert np.corrcoef(alone, among)[0, 1] > 0.999
+
+
+def test_history_beyond_what_was_learned_from_counts_as_the_most_that_was() -> None:
+    world = planted(seed=3, rows=2000)
+    seen = np.random.default_rng(0).uniform(0, 4, (2000, 2, 1)).astype(np.float32)
+    train = replace(world.bags, history=seen)
+    elements = replace(world.elements, history=np.zeros((len(world.elements), 1), np.float32))
+    config = RewardConfig(steps=24, buckets=256)
+    reward = fit_reward(train, train.take(np.arange(0)), elements, CONTEXT, config, seed=0)
+    later = [
+        reward.predict(replace(train, history=np.full_like(seen, level)), elements).click
+        for level in (seen.max(), 9.0, 90.0)
+    ]
+    assert np.array_equal(later[1], later[2])
+    np.testing.assert_allclose(later[0], later[1], rtol=1e-5)
+
+
+def test_a_model_without_interactions_trains() -> None:
+    world = planted(seed=4, rows=2000)
+    config = RewardConfig(steps=24, buckets=256, interaction=0)
+    reward = fit_reward(
+        world.bags, world.bags.take(np.arange(0)), world.elements, CONTEXT, config, seed=0
+    )
+    parts = reward.attribution(world.bags, world.elements)
+    whole = parts.base + parts.product + parts.context + parts.element.sum(1)
+    click = reward.predict(world.bags, world.elements).click
+    np.testing.assert_allclose(whole, np.log(click / (1 - click)), atol=1e-4)

@@ -288,3 +288,60 @@ def test_a_context_value_never_seen_or_missing_is_served(policy):
 def test_a_mixture_that_is_no_distribution_is_refused(wrong):
     with pytest.raises(ValueError, match="mixture has"):
         Mixture(**wrong)
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_many_choices_come_with_the_propensities_that_others_would_work_out(learned):
+    shop = shop_of(5, (2, 4), seed=5, slots=3)
+    policy, rng = policy_of(shop, learned=learned), np.random.default_rng(0)
+    names = rng.choice(sorted(set(shop.elements.product_id.tolist())), 60).tolist()
+    contexts = [
+        {"device": ("desk", "phone", None)[n % 3], "hour": float(n % 24)} for n in range(60)
+    ]
+    combinations, chance = policy.choose_many(names, contexts, rng)
+    slots, whole = shop.elements.slots, shop.elements
+    rows = np.full((60, len(slots)), -1, np.int32)
+    for number, (name, combination) in enumerate(zip(names, combinations, strict=True)):
+        for slot, element in combination.items():
+            own = (np.array([name], object), slots.index(slot), np.array([element], object))
+            rows[number, slots.index(slot)] = whole.find(*own)[0]
+    columns = {
+        "device": np.array([c["device"] or "" for c in contexts], object),
+        "hour": np.array([c["hour"] for c in contexts]),
+    }
+    fresh = policy_of(shop, learned=learned)  # remembers no product
+    told = fresh.propensity(bags_of(np.array(names, object), rows, columns))
+    np.testing.assert_allclose(chance, told, rtol=1e-12)
+    assert (chance > 0).all()
+
+
+def test_many_choices_come_as_often_as_the_distribution_says():
+    shop = shop_of(2, (2, 3), seed=4, slots=3)
+    policy, rng = policy_of(shop), np.random.default_rng(1)
+    names, context = sorted(set(shop.elements.product_id.tolist())), {"device": "desk", "hour": 7.0}
+    size = 4000
+    asked = [names[n % 2] for n in range(2 * size)]
+    combinations, _ = policy.choose_many(asked, [context] * len(asked), rng)
+    for place, name in enumerate(names):
+        shown = policy.distribution(name, context)
+        seen = Counter(tuple(sorted(c.items())) for c in combinations[place::2])
+        counts = [seen[tuple(sorted(c.items()))] for c in shown.combinations]
+        expected = size * shown.probability
+        statistic = float((np.square(counts - expected) / expected).sum())
+        freedom = len(expected) - 1
+        assert statistic < freedom + 5 * (2 * freedom) ** 0.5  # some five deviations of chi-square
+
+
+def test_products_beyond_memory_are_chosen_as_those_within():
+    shop = shop_of(4, (2, 3), seed=6)
+    names = sorted(set(shop.elements.product_id.tolist()))
+    found = []
+    for most in (1, 100):
+        policy = policy_of(shop)
+        policy._stock._most = most
+        rng = np.random.default_rng(3)
+        contexts = [{"device": "desk", "hour": 1.0}] * len(names)
+        found.append([policy.choose_many(names, contexts, rng) for _ in range(3)])
+    for (first, chance), (again, same) in zip(*found, strict=True):
+        assert first == again
+        np.testing.assert_allclose(chance, same, rtol=1e-12)

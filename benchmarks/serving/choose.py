@@ -1,0 +1,108 @@
+"""`choose` against the bare forward passes that it needs, on one core, in one run.
+
+Bare: one encoder pass, four pointer steps (32 prefixes), one reward batch (32 combinations), timed
+with the policy's own modules and prepared inputs. Warm: the products were asked for before, so
+their encoder pass, what the reward network reads of them and their grid of pairs are remembered.
+Cold: nothing is remembered of any product. Bare and choice are timed in turns.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from benchmarks.serving.bare import Bare, bare_of
+from benchmarks.serving.shop import policy_of, requests_of
+from model.generator import search
+from model.generator.rows import Grids
+from model.generator.stock import Stock
+from model.serving import REMEMBERED, ServingPolicy
+
+TURNS = {1: 200, 256: 15}
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds of each turn."""
+
+    encoder: list[float]
+    steps: list[float]
+    reward: list[float]
+    choice: list[float]
+
+    @staticmethod
+    def empty() -> "Times":
+        return Times([], [], [], [])
+
+    def add(self, bare: Bare, choice: Callable[[], object], warm: bool) -> None:
+        """One turn of all four; each runs once untimed before, but for a cold choice."""
+        passes = (bare.encoder, bare.pointer, bare.reward, choice)
+        for kept, run in zip(
+            (self.encoder, self.steps, self.reward, self.choice), passes, strict=True
+        ):
+            if warm or run is not choice:
+                run()
+            began = perf_counter()
+            run()
+            kept.append(1000 * (perf_counter() - began))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--products", type=int, default=32)
+    asked, _ = parser.parse_known_args(arguments)
+    torch.set_num_threads(1)
+    policy = policy_of(asked.products)
+    print(f"choose: 4 slots x 16 candidates, 32 reranked, {asked.products} products, one core, ms")
+    print(
+        "| requests | products are | encoder | pointer | reward | bare | choose p50 | p99 | ratio | without encoder |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for requests in TURNS:
+        for warm in (True, False):
+            print(_line(requests, warm, timed(policy, requests, warm)), flush=True)
+
+
+def timed(policy: ServingPolicy, requests: int, warm: bool) -> Times:
+    """The passes and the choice in turns, each turn with requests of its own."""
+    rng, times = np.random.default_rng(0), Times.empty()
+    for turn in range(TURNS[requests] + 3):
+        products, contexts = requests_of(policy, requests, seed=turn)
+        bare = bare_of(policy, products, contexts)
+        if warm:
+            policy.choose_many(products, contexts, rng)
+        else:
+            forget(policy)
+        if turn == 3:
+            times = Times.empty()
+        if requests == 1:
+            times.add(bare, lambda p=products, c=contexts: policy.choose(p[0], c[0], rng), warm)
+        else:
+            times.add(bare, lambda p=products, c=contexts: policy.choose_many(p, c, rng), warm)
+    return times
+
+
+def forget(policy: ServingPolicy) -> None:
+    """Nothing is remembered of any product, its legal combinations neither."""
+    policy._spaces.clear()
+    policy._stock = Stock(policy.reward, policy.generator, policy.elements, REMEMBERED)
+    search._grids = Grids()
+
+
+def _line(requests: int, warm: bool, times: Times) -> str:
+    encoder, steps, reward, choice = (
+        float(np.median(part)) for part in (times.encoder, times.steps, times.reward, times.choice)
+    )
+    bare, late = encoder + steps + reward, float(np.quantile(times.choice, 0.99))
+    numbers = " | ".join(f"{ms:.2f}" for ms in (encoder, steps, reward, bare, choice, late))
+    return (
+        f"| {requests} | {'warm' if warm else 'cold'} | {numbers} | {choice / bare:.2f} | "
+        f"{choice / (steps + reward):.2f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()

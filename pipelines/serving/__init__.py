@@ -1,0 +1,1 @@
+"""`genco serve`: the champion's policy over HTTP, every answer logged as an impression."""
