@@ -9,16 +9,20 @@ import atexit
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from components.errors import Conflict, Failed, WrongUse
+
+_WRITE = "genco-write"  # an object's metadata: which conditional write made it
+_READS = 3  # of an object whose answer ends in its middle
 
 
 @dataclass(frozen=True)
@@ -170,11 +174,12 @@ class S3Storage:
 
     @contextmanager
     def _speaking(self, action: str, path: str) -> Iterator[None]:
+        from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             yield
-        except (ClientError, BotoCoreError) as error:
+        except (ClientError, BotoCoreError, Boto3Error) as error:
             raise _s3_error(error, f"{action} {self.locate(path)}", self._endpoint) from error
 
     def listing(self, prefix: str) -> list[Stored]:
@@ -195,7 +200,7 @@ class S3Storage:
     def exists(self, path: str) -> bool:
         return self._head(path) is not None
 
-    def _head(self, path: str) -> str | None:
+    def _head(self, path: str) -> dict[str, Any] | None:
         from botocore.exceptions import ClientError
 
         with self._speaking("look up", path):
@@ -205,41 +210,61 @@ class S3Storage:
                 if error.response["Error"]["Code"] in {"404", "NoSuchKey", "NotFound"}:
                     return None
                 raise
-            return answer["ETag"]
+            return answer
 
     def read(self, path: str) -> bytes:
+        from botocore.exceptions import IncompleteReadError, ResponseStreamingError
+
         with self._speaking("read", path):
-            return self._client.get_object(Bucket=self._bucket, Key=self._key(path))["Body"].read()
+            for _ in range(_READS - 1):  # boto3 retries until the answer begins, not its body
+                with suppress(IncompleteReadError, ResponseStreamingError):
+                    return self._read_once(path)
+            return self._read_once(path)
+
+    def _read_once(self, path: str) -> bytes:
+        return self._client.get_object(Bucket=self._bucket, Key=self._key(path))["Body"].read()
 
     def write(self, path: str, content: bytes) -> None:
         with self._speaking("write", path):
             self._client.put_object(Bucket=self._bucket, Key=self._key(path), Body=content)
 
     def replace(self, path: str, content: bytes, was: bytes | None) -> None:
-        """The object is now `content`, if it still was `was` (None: absent); else Conflict."""
+        """The object is now `content`, if it still was `was` (None: absent); else Conflict.
+
+        Where the answer of a write was lost, boto3 writes again and its own object refuses it:
+        the object's metadata says whether it is this very write.
+        """
         from botocore.exceptions import ClientError
 
+        write = secrets.token_hex(16)
         condition = {"IfNoneMatch": "*"} if was is None else {"IfMatch": self._tag_of(path, was)}
         with self._speaking("replace", path):
             try:
                 self._client.put_object(
-                    Bucket=self._bucket, Key=self._key(path), Body=content, **condition
+                    Bucket=self._bucket,
+                    Key=self._key(path),
+                    Body=content,
+                    Metadata={_WRITE: write},
+                    **condition,
                 )
             except ClientError as error:
                 codes = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
-                if error.response["Error"]["Code"] in codes:
+                if error.response["Error"]["Code"] not in codes:
+                    raise
+                stands = self._head(path)
+                if stands is None or stands["Metadata"].get(_WRITE) != write:
                     raise Conflict(_lost_race(self.locate(path))) from error
-                raise
 
     def _tag_of(self, path: str, was: bytes) -> str:
-        tag = self._head(path)
-        if tag is None or self.read(path) != was:
+        stands = self._head(path)
+        if stands is None or self.read(path) != was:
             raise Conflict(_lost_race(self.locate(path)))
-        return tag
+        return stands["ETag"]
 
     def fetch(self, path: str) -> Path:
         """A local file with the object's bytes; do not write to it."""
-        told = f"{self._endpoint} {self.locate(path)} {self._head(path)}"
+        stands = self._head(path) or {}
+        told = f"{self._endpoint} {self.locate(path)} {stands.get('ETag')}"
         tag = hashlib.sha256(told.encode()).hexdigest()[:24]
         local = _spool() / tag / path.rsplit("/", 1)[-1]
         if not local.exists():
@@ -290,8 +315,8 @@ _REASONS = {
 
 def _s3_error(error: Exception, action: str, endpoint: str | None) -> Failed:
     at = f" at {endpoint}" if endpoint else ""
-    answer = getattr(error, "response", None)
-    if answer is None:
+    answer = getattr(error, "response", None) or getattr(error.__context__, "response", None)
+    if not isinstance(answer, dict):
         kind = type(error).__name__
         hints = {
             "NoCredentialsError": "no credentials found; set AWS_ACCESS_KEY_ID and "
