@@ -11,6 +11,9 @@ from components.adapters.registry import Version
 from components.adapters.signing import open_trust
 from components.adapters.storage import open_storage
 from components.day import Day
+from components.errors import GencoError
+from components.notify.message import Message
+from components.notify.stage import send as send_message
 from components.plan import day_of, settings_of
 from components.promotion import Desk, attempt_of
 from components.publish_policy.stage import Settings as PublishSettings
@@ -18,6 +21,7 @@ from components.publish_policy.stage import publish_champion
 from components.register_version.sealed import check_sealed
 from components.register_version.stage import open_registry
 from pipelines.config import Config, load_config
+from pipelines.plan import notify_settings
 from pipelines.running import absolute, acting_person, make_plan, tracking_uri, work_folder
 
 
@@ -48,7 +52,7 @@ def promote(file: Path, who: str | None, number: int) -> dict[str, Any]:
     config = absolute(load_config(file))
     entry = _desk(config, who).promote(number)
     _publish(config, number)
-    return entry
+    return _announce(config, "PROMOTED", entry, "genco rollback --config FILE --reason ...")
 
 
 def rollback(file: Path, who: str | None, to: str, reason: str) -> dict[str, Any]:
@@ -56,6 +60,23 @@ def rollback(file: Path, who: str | None, to: str, reason: str) -> dict[str, Any
     config = absolute(load_config(file))
     entry = _desk(config, who).rollback(to, reason)
     _publish(config, entry["version"])
+    return _announce(config, "ROLLED BACK", entry, "genco audit list --config FILE")
+
+
+def _announce(
+    config: Config, status: str, entry: dict[str, Any], next_command: str
+) -> dict[str, Any]:
+    """The entry; `untold` says why its message was not sent, which undoes nothing."""
+    settings = notify_settings(config)
+    cause = f"Version {entry['version']} is champion since {entry['at']}, by {entry['by']}"
+    reason = f": {entry['reason']}" if entry.get("reason") else ""
+    message = Message(
+        config.name, entry["at"][:10], status, f"{cause}{reason}.", next_command, entry["version"]
+    )
+    try:
+        send_message(settings, message)
+    except GencoError as error:
+        return {**entry, "untold": str(error)}
     return entry
 
 

@@ -14,6 +14,7 @@ from components.notify.receiving import Receiver
 from components.notify.webhooks import LARGEST
 from components.register_version.stage import open_registry
 from pipelines.config import Config, load_config
+from pipelines.plan import notify_settings
 from pipelines.running import absolute, tracking_uri, work_folder
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def open_ear(file: Path) -> "FastAPI":
     """The application: POST /mlflow takes a webhook, GET /healthz answers."""
     config = absolute(load_config(file))
     storage = open_storage(config.store, config.endpoint_url)
-    settings = telling.Settings(name=config.name, webhook_env=config.notify.webhook_env)
+    settings = notify_settings(config)
 
     def tell(said: str, next_command: str) -> None:
         day = Day(ds=f"{now():%Y-%m-%d}", store=config.store, work=str(work_folder(config)))

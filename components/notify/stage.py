@@ -1,62 +1,141 @@
-"""The run's end, whatever it was -> one message: what, why, and the next command."""
+"""The run's end, whatever it was -> one message: what, why, and the next command.
+
+It goes to every place that is configured, once: the same day with the same status, version and
+cause is not told again. That a place did not take it is Failed, after the others were tried.
+"""
 
 import json
 import os
-import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
-from components.day import Day, Frozen, manifest_path
-from components.errors import Failed
+from components.adapters.storage import Storage
+from components.day import Day, Frozen, to_json
+from components.errors import Failed, GencoError
+from components.manifests import BLOCKED, read_judged, read_manifest
+from components.notify.message import RUNS, Message, one_line
+from components.notify.sending import Mail, send_mail, send_webhook
+from components.promotion import decision_path
 
 NAME = "notify"
+QUIET = "UNCHANGED"  # nothing new came of the run: its message was sent before
+JUDGED = ("HOLD", "PROMOTE", "REJECT")
 
 
 class Settings(Frozen):
-    """The model's name, and the variable that holds the webhook's URL (a secret, so not here)."""
+    """The model's name, the variable that holds the webhook's URL (a secret), and a mail server.
+
+    pages: the URL under which people open what lies in the store; None links to the store itself.
+    """
 
     name: str
     webhook_env: str
+    mail: Mail | None = None
+    pages: str | None = None
 
 
 class Result(Frozen):
-    """The message, and whether a webhook took it."""
+    """The message, whether a place took it, and whether it was told before."""
 
     message: str
     sent: bool
+    repeated: bool = False
 
 
 def run(day: Day, settings: Settings, status: str, cause: str, next_command: str) -> Result:
-    """One message about the day; sent to the webhook where one is configured."""
-    message = f"{settings.name} {day.ds}: {status}. {cause} Next: {next_command}"
-    url = os.environ.get(settings.webhook_env, "")
+    """One message about the day; sent wherever a webhook or a mail server is configured."""
+    if status == QUIET:
+        return Result(message=f"{settings.name} {day.ds}: {status}", sent=False, repeated=True)
+    message = compose(day, settings, status, cause, next_command)
+    if status in RUNS and _last(day, settings.name) == message.digest():
+        return Result(message=message.text(), sent=False, repeated=True)
+    sent = send(settings, message)
+    if sent and status in RUNS:
+        with suppress(GencoError):  # without the store the worst is that it is told once more
+            noted = {"digest": message.digest(), "status": status}
+            day.storage().write(_notice(day, settings.name), to_json(noted))
+    return Result(message=message.text(), sent=sent)
+
+
+def send(settings: Settings, message: Message) -> bool:
+    """Whether there was a place to send it to; Failed names every place that did not take it."""
+    url, mail = os.environ.get(settings.webhook_env, ""), settings.mail
+    ways: list[Callable[[], None]] = []
     if url:
-        send(url, {"text": message, "ds": day.ds, "status": status})
-    return Result(message=message, sent=bool(url))
+        ways.append(lambda: send_webhook(url, message))
+    if mail is not None:
+        ways.append(lambda: send_mail(mail, message))
+    faults = []
+    for way in ways:
+        try:
+            way()
+        except Failed as error:
+            faults.append(str(error))
+    if faults:
+        raise Failed("; ".join(faults))
+    return bool(ways)
 
 
-def send(url: str, payload: dict[str, str]) -> None:
-    """The payload as JSON is accepted by the webhook, or Failed."""
-    body = json.dumps(payload).encode()
-    request = urllib.request.Request(
-        url, data=body, headers={"Content-Type": "application/json"}, method="POST"
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            answer.read()
-    except OSError as error:
-        raise Failed(f"the notification webhook did not take the message: {error}") from error
+def compose(day: Day, settings: Settings, status: str, cause: str, next_command: str) -> Message:
+    """The message with the version, pages and approval's term that the store knows of the day."""
+    version, links = None, ()
+    with suppress(GencoError, ValueError, KeyError):
+        version, links, cause = _details(day.storage(), day.ds, settings.pages, status, cause)
+    told = (settings.name, day.ds, status, one_line(cause), next_command)
+    return Message(*told, version=version, links=links)
+
+
+def _details(
+    storage: Storage, ds: str, pages: str | None, status: str, cause: str
+) -> tuple[int | None, tuple[tuple[str, str], ...], str]:
+    """(version, links, cause) of a run's end; nothing for what is no run's end."""
+    if status == BLOCKED:
+        judged = read_judged(storage, ds)
+        place = (judged or {}).get("pages", {}).get("data")
+        return None, _links(storage, pages, [("Data page", place)]), cause
+    run = (read_manifest(storage, ds) or {}).get("run")
+    if status not in JUDGED or run is None:
+        return None, (), cause
+    if status == "PROMOTE":
+        hours = json.loads(storage.read(decision_path(run["bundle"])))["limits"]["person"]
+        cause = f"{cause} An approval holds for {hours['expires_hours']} h.".strip()
+    wanted = [("Promotion page", run["page"])]
+    return run["version"], _links(storage, pages, wanted), cause
+
+
+def _links(
+    storage: Storage, pages: str | None, wanted: list[tuple[str, str | None]]
+) -> tuple[tuple[str, str], ...]:
+    def link(path: str) -> str:
+        return storage.locate(path) if pages is None else f"{pages.rstrip('/')}/{path}"
+
+    return tuple((label, link(path)) for label, path in wanted if path)
+
+
+def _notice(day: Day, name: str) -> str:
+    return f"notices/{name}/ds={day.ds}.json"
+
+
+def _last(day: Day, name: str) -> str | None:
+    """The digest of the day's message that was sent last, None where none was or none is known."""
+    with suppress(GencoError, ValueError):
+        storage = day.storage()
+        path = _notice(day, name)
+        return json.loads(storage.read(path))["digest"] if storage.exists(path) else None
+    return None
 
 
 def outcome(day: Day, failed: bool) -> tuple[str, str, str]:
     """(status, cause, next command) of a day as its manifest tells it."""
     storage = day.storage()
-    path = manifest_path(day.ds)
     again = f"genco run --ds {day.ds} --config <the same config>"
-    manifest = json.loads(storage.read(path)) if storage.exists(path) else None
-    if failed or manifest is None:
+    judged: dict[str, Any] | None = read_judged(storage, day.ds)
+    if failed:
         return "FAILED", "The run did not finish; its log names the stage.", again
-    if manifest["verdict"] == "BLOCKED":
-        return "BLOCKED", " ".join(manifest["reasons"]), f"repair the data, then {again}"
-    run = manifest.get("run")
+    if judged is not None and judged["verdict"] == BLOCKED:
+        return "BLOCKED", " ".join(judged["reasons"]), f"repair the data, then {again}"
+    run = (read_manifest(storage, day.ds) or {}).get("run")
     if run is None:
-        return "FAILED", "The day's data is fit, but no version was judged.", again
+        return "FAILED", "No version was judged.", again
     return run["verdict"], " ".join(run["reasons"][:1]), run["next"]
