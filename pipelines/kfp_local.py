@@ -2,9 +2,11 @@
 
 import io
 import logging
+import os
 import time
-from contextlib import redirect_stdout
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from components.day import Day
 from components.errors import Failed
@@ -13,8 +15,11 @@ from components.plan import day_of
 from pipelines.local import Summary, Watch, read_back
 
 
-def run_day(plan: str, ds: str, watch: Watch) -> Summary:
-    """Runs the whole day under KFP's SubprocessRunner; the summary is read off the store."""
+def run_day(plan: str, ds: str, watch: Watch, containers: bool = False) -> Summary:
+    """Runs the whole day under KFP's SubprocessRunner; the summary is read off the store.
+
+    With `containers` each step runs in a container of its own instead (pipelines/containers.py).
+    """
     from kfp import local
 
     from pipelines.daily import daily
@@ -26,17 +31,30 @@ def run_day(plan: str, ds: str, watch: Watch) -> Summary:
     began = time.perf_counter()
     root = Path(day.work) / "kfp"
     root.mkdir(parents=True, exist_ok=True)
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root))
+    runner, mending = _runner(Path(day.work), containers)
+    local.init(runner, pipeline_root=str(root))
     logging.getLogger("kfp").setLevel(logging.ERROR)
     said = io.StringIO()
     try:
-        with redirect_stdout(said):
+        with redirect_stdout(said), mending:
             daily(ds=ds, plan=plan)
     except RuntimeError as error:
         raise Failed(_sentence(error, said.getvalue())) from error
     summary = Summary(ds, seconds={"kfp": round(time.perf_counter() - began, 3)})
     _fill(day, before, summary)
     return summary
+
+
+def _runner(work: Path, containers: bool) -> tuple[Any, AbstractContextManager[None]]:
+    from kfp import local
+
+    if not containers:
+        return local.SubprocessRunner(use_venv=False), nullcontext()
+    from pipelines import containers as door
+
+    door.open_work(work)
+    door.open_work(work / "kfp")
+    return local.DockerRunner(**door.runner_arguments(work, dict(os.environ))), door.mended()
 
 
 def _sentence(error: RuntimeError, said: str) -> str:

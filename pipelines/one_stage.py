@@ -1,0 +1,53 @@
+"""One training stage alone, as a TrainJob's command: plan, day and attempt from the environment.
+
+`torchrun -m pipelines.one_stage train_reward` with GENCO_PLAN (the plan's JSON or its file),
+GENCO_DS and GENCO_ATTEMPT, as ingest_logs named it. The stage finds and leaves its files in the
+store, as it does in the graph.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from components.errors import GencoError, WrongUse
+from components.plan import day_of, settings_of
+
+TRAINING = ("train_reward", "train_generator")
+
+
+def run(stage: str, surroundings: Mapping[str, str]) -> str:
+    """The stage's result as JSON; WrongUse where something is missing or asks for what is not there."""
+    if stage not in TRAINING:
+        raise WrongUse(f"{stage!r} is no training stage; expected one of {', '.join(TRAINING)}")
+    missing = [n for n in ("GENCO_PLAN", "GENCO_DS", "GENCO_ATTEMPT") if not surroundings.get(n)]
+    if missing:
+        raise WrongUse(f"{', '.join(missing)} not set; the TrainJob's env must give them")
+    if surroundings.get("WORLD_SIZE", "1") != "1":
+        raise WrongUse(
+            f"WORLD_SIZE is {surroundings['WORLD_SIZE']}: {stage} learns in one process; set "
+            "numNodes and numProcPerNode to 1"
+        )
+    from components.train_generator import stage as train_generator
+    from components.train_reward import stage as train_reward
+
+    given = surroundings["GENCO_PLAN"]
+    plan = given if given.lstrip().startswith("{") else Path(given).read_text()
+    day = day_of(plan, surroundings["GENCO_DS"])
+    day = day.model_copy(update={"attempt": surroundings["GENCO_ATTEMPT"]})
+    chosen = train_reward if stage == "train_reward" else train_generator
+    return chosen.run(day, settings_of(plan, stage, chosen.Settings)).model_dump_json()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the result; an expected failure is one sentence and its exit code."""
+    try:
+        print(run(arguments[0] if arguments else "", os.environ))
+    except GencoError as error:
+        print(f"genco: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
