@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import date
+from datetime import date, timedelta
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -20,7 +20,17 @@ def settings_of(plan: str, stage: str, kind: type[S]) -> S:
 
 def day_of(plan: str, ds: str) -> Day:
     """The day's place, before ingest named its attempt."""
-    return Day(ds=check_ds(ds), **json.loads(plan)["place"])
+    return Day(ds=expand_ds(ds), **json.loads(plan)["place"])
+
+
+def expand_ds(ds: str) -> str:
+    """The day; "DAY minus N", as a recurring run says it, is N days before DAY."""
+    day, _, back = ds.partition(" minus ")
+    if not back:
+        return check_ds(ds)
+    if not back.isdigit():
+        raise WrongUse(f"ds is {ds!r}; expected a day, or a day minus a number of days")
+    return (date.fromisoformat(check_ds(day)) - timedelta(days=int(back))).isoformat()
 
 
 def check_ds(ds: str) -> str:

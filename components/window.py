@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.day import Day
+from components.adapters.storage import Storage
+from components.day import Day, attempt_path
 from components.ingest_logs.stage import NAME
 from components.manifests import FIT, fetch_table, read_manifest
 
@@ -25,10 +26,25 @@ def read_window(day: Day) -> Window:
 
 
 def fit_days(day: Day, window: Window) -> dict[str, dict[str, Any]]:
-    """Manifests of the window's days that are fit to learn from, by day."""
+    """Manifests of the window's days that are fit to learn from, by day.
+
+    Of the attempts that this run made, whatever another run published of a day meanwhile: a later
+    day's run publishes earlier days again with labels that this one could not know.
+    """
     storage = day.storage()
-    manifests = {dt: read_manifest(storage, dt) for dt in window.made}
+    manifests = {dt: judged_manifest(storage, dt, made) for dt, made in window.made.items()}
     return {dt: m for dt, m in manifests.items() if m is not None and m["verdict"] == FIT}
+
+
+def judged_manifest(storage: Storage, dt: str, attempt: str) -> dict[str, Any] | None:
+    """What was judged of this attempt of a day; where that is not kept, what is published."""
+    path = own_manifest(dt, attempt)
+    return json.loads(storage.read(path)) if storage.exists(path) else read_manifest(storage, dt)
+
+
+def own_manifest(dt: str, attempt: str) -> str:
+    """Where validate_logs keeps what it judged of an attempt, published or not."""
+    return f"{attempt_path(dt, attempt)}/validate_logs/manifest.json"
 
 
 def fit_bags(day: Day, manifests: dict[str, dict[str, Any]]) -> list[Path]:

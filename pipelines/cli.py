@@ -7,7 +7,7 @@ import warnings
 import typer
 
 from components.errors import GencoError
-from pipelines.verbs import asking, day, deciding, inbox, judging, quality, serve, trust
+from pipelines.verbs import asking, day, deciding, inbox, judging, quality, scheduling, serve, trust
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +22,7 @@ TOPICS = (
     inbox,
     judging,
     quality,
+    scheduling,
     serve,
     trust,
 )

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from components.day import Frozen
 from components.errors import WrongUse
+from components.notify.sending import Mail
 from validation.sanity.limits import Unusual
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -119,11 +120,35 @@ class Gate(Frozen):
 class Notify(Frozen):
     """Where the run's one message goes beside the log, and MLflow's secret for `notify --listen`.
 
-    Both name variables of the environment that hold the secret.
+    webhook_env and mlflow_secret_env name variables of the environment that hold the secret.
+    pages: the URL under which people open what lies in the store, for the message's links.
     """
 
     webhook_env: str = "GENCO_WEBHOOK_URL"
+    mail: Mail | None = None
+    pages: str | None = None
     mlflow_secret_env: str = "GENCO_MLFLOW_WEBHOOK_SECRET"
+
+
+class Cluster(Frozen):
+    """Kubeflow Pipelines: host (else KF_PIPELINES_ENDPOINT), whose token, and how a run is followed.
+
+    token_env names the variable that holds the bearer token. image: NAME@sha256:DIGEST of the
+    steps (else GENCO_IMAGE). work: scratch inside a step's pod.
+    schedules: the file that `genco schedule` keeps recurring runs equal to, for `genco doctor`.
+    """
+
+    host: str | None = None
+    namespace: str | None = None
+    token_env: str = "GENCO_KFP_TOKEN"
+    service_account: str | None = None
+    pipeline: str = "genco-daily"
+    image: str | None = None
+    work: str = "/tmp/genco"
+    timeout_s: Count = 30
+    poll_s: Positive = 10.0
+    wait_hours: Positive = 24.0
+    schedules: str | None = None
 
 
 class Config(Frozen):
@@ -153,6 +178,7 @@ class Config(Frozen):
     publish: Publish = Publish()
     gate: Gate = Gate()
     notify: Notify = Notify()
+    cluster: Cluster = Cluster()
 
     @field_validator("slots")
     @classmethod
@@ -182,6 +208,7 @@ class Config(Frozen):
             "registry",
             "features",
             "notify",
+            "cluster",
         }
         meaning = self.model_dump(mode="json", exclude=places)
         meaning["text_encoder"] = self.features.text_encoder

@@ -16,7 +16,7 @@ Every step is safe to repeat: its work is named by its inputs, so a repeated ste
 there. KFP's own cache is therefore off everywhere, and I/O steps are retried.
 """
 
-from kfp import dsl
+from kfp import dsl, kubernetes
 
 from components.evaluate_candidate.component import evaluate_candidate
 from components.gate_promotion.component import gate_promotion
@@ -37,9 +37,21 @@ RESOURCES = {
     "evaluate_candidate": ("4", "16G"),
 }
 
+SECRET = "genco"  # deploy/base/secrets.example.yaml has its shape; parameters hold no secret
+SECRETS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "GENCO_SIGNING_KEY",
+    "GENCO_FEAST_REGISTRY",
+    "GENCO_REDIS",
+    "GENCO_WEBHOOK_URL",
+    "GENCO_SMTP_PASSWORD",
+)
+
 
 def settled(task: dsl.PipelineTask, stage: str) -> dsl.PipelineTask:
-    """The task with its cache choice, retries, resources and a name that a person can read."""
+    """The task with cache choice, retries, resources, secrets and a name that a person can read."""
+    kubernetes.use_secret_as_env(task, SECRET, {name: name for name in SECRETS}, optional=True)
     task.set_caching_options(False)
     task.set_display_name(stage.replace("_", " "))
     cpu, memory = RESOURCES.get(stage, ("2", "8G"))

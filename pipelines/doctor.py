@@ -34,7 +34,18 @@ def examine(file: Path) -> list[Checkup]:
     ledger = Ledger(storage, config.name)
     found += _try("ledger", lambda: checks.ledger_head(ledger.entries(), ledger.lag()))
     found += _try("registry", lambda: _registry(config, storage, ledger))
-    return found
+    return found + _try("schedules", lambda: _schedules(config, file.parent))
+
+
+def _schedules(config: Config, beside: Path) -> list[Checkup]:
+    """Recurring runs against their file, where the config names one."""
+    if config.cluster.schedules is None:
+        return []
+    from pipelines import scheduling
+
+    named = Path(config.cluster.schedules)
+    found = scheduling.plan(named if named.is_absolute() else beside / named)
+    return checks.schedules([(one.doing, one.name, one.why) for one in found], str(named))
 
 
 def is_clean(found: list[Checkup]) -> bool:

@@ -1,5 +1,6 @@
 """The same stages in the same order as pipelines/daily.py, in this process."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.adapters.storage import Storage
-from components.day import Day, manifest_path
+from components.day import Day, attempt_path, manifest_path
 from components.errors import Conflict, GencoError, Refused
 from components.manifests import read_manifest
 from components.plan import day_of, settings_of
@@ -172,9 +173,16 @@ def read_back(storage: Storage, ds: str, summary: Summary) -> None:
     summary.version, summary.verdict = run["version"], run["verdict"]
     summary.reasons, summary.next = run["reasons"], run["next"]
     summary.bundle = storage.locate(run["bundle"])
-    summary.data_page = storage.locate(manifest["pages"]["data"])
+    page = manifest["pages"].get("data") or _data_page(storage, ds, run["attempt"])
+    summary.data_page = storage.locate(page)
     summary.promotion_page = storage.locate(run["page"])
     summary.manifest = storage.locate(manifest_path(ds))
+
+
+def _data_page(storage: Storage, ds: str, attempt: str) -> str:
+    """The page of a run's own day, where a later day's run published the day again without one."""
+    made = json.loads(storage.read(f"{attempt_path(ds, attempt)}/ingest_logs/result.json"))["made"]
+    return f"{attempt_path(ds, made[ds])}/validate_logs/data.html"
 
 
 def _tell(day: Day, plan: str, failed: bool, clock: Stopwatch, summary: Summary) -> None:

@@ -114,11 +114,17 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
         "publish_policy": PublishPolicy(
             **registry, cells=published_cells(config), top=config.publish.top
         ),
-        "notify": Notify(name=config.name, webhook_env=config.notify.webhook_env),
+        "notify": notify_settings(config),
     }
     plan = {stage: chosen.model_dump(mode="json") for stage, chosen in settings.items()}
     place = {"store": config.store, "endpoint": config.endpoint_url, "work": work}
     return {"place": place, **json.loads(json.dumps(plan))}
+
+
+def notify_settings(config: Config) -> Notify:
+    """Where messages about this model go."""
+    told = config.notify
+    return Notify(name=config.name, webhook_env=told.webhook_env, mail=told.mail, pages=told.pages)
 
 
 def trusted_keys(config: Config) -> tuple[str, ...]:

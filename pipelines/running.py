@@ -72,10 +72,14 @@ def run(
     from pipelines.stages import STAGES
 
     check_ds(ds)
+    if runner == "cluster":
+        return _on_cluster(file, ds, until, rebaseline)
     if until is not None and until not in STAGES:
         raise WrongUse(f"--until {until!r} is no stage; expected one of {', '.join(STAGES)}")
     if runner not in RUNNERS:
-        raise WrongUse(f"--runner {runner!r} is unknown; expected one of {', '.join(RUNNERS)}")
+        raise WrongUse(
+            f"--runner {runner!r} is unknown; expected one of {', '.join(RUNNERS)}, cluster"
+        )
     if runner == "kfp" and until is not None:
         raise WrongUse("--until goes with --runner local: the compiled graph runs whole")
     plan = make_plan(load_config(file))
@@ -90,6 +94,14 @@ def run(
     from pipelines import local
 
     return local.run_day(plan, ds, until, _watch, afresh=rebaseline is not None)
+
+
+def _on_cluster(file: Path, ds: str, until: str | None, rebaseline: str | None) -> Summary:
+    from pipelines import cluster
+
+    if until is not None or rebaseline is not None:
+        raise WrongUse("--until and --rebaseline go with --runner local: the graph runs whole")
+    return cluster.run_day(load_config(file), ds, lambda line: print(line, file=sys.stderr))
 
 
 def _watch(stage: str) -> None:

@@ -131,17 +131,25 @@ class Registry:
         if not self._client.search_registered_models(f"name = '{self._name}'"):
             self._client.create_registered_model(self._name)
 
-    def _start_run(self, tags: Mapping[str, str]) -> str:
+    def prepare(self) -> None:
+        """The model and its experiment exist, so that runs at once need not race to make them."""
+        with self._speaking("prepare the registry"):
+            self._ensure_model()
+            self._experiment()
+
+    def _experiment(self) -> str:
         experiment = self._client.get_experiment_by_name(self._name)
         if experiment is not None:
-            number = experiment.experiment_id
-        elif self._uri.startswith("sqlite:"):
+            return experiment.experiment_id
+        if self._uri.startswith("sqlite:"):
             location = self._artifacts.absolute().as_uri()
-            number = self._client.create_experiment(self._name, artifact_location=location)
-        else:
-            number = self._client.create_experiment(self._name)
+            return self._client.create_experiment(self._name, artifact_location=location)
+        return self._client.create_experiment(self._name)
+
+    def _start_run(self, tags: Mapping[str, str]) -> str:
         name = f"{self._name} {tags.get('genco.ds', '')}"
-        return self._client.create_run(number, run_name=name, tags=dict(tags)).info.run_id
+        run = self._client.create_run(self._experiment(), run_name=name, tags=dict(tags))
+        return run.info.run_id
 
     def _log(self, run: str, metrics: Mapping[str, float], artifacts: Mapping[str, str]) -> None:
         from mlflow.entities import Metric

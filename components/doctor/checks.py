@@ -41,6 +41,19 @@ def packages(pinned: Mapping[str, str], installed: Mapping[str, str]) -> list[Ch
     return [Checkup("packages", "well", f"{count} packages are as constraints.txt pins them")]
 
 
+def schedules(found: Sequence[tuple[str, str, str]], file: str) -> list[Checkup]:
+    """Wrong where a recurring run (doing, name, why) is not as the file declares it."""
+    other = [f"{name}: {why}" for doing, name, why in found if doing != "keep"]
+    if other:
+        said = (
+            f"recurring runs are not as {file} declares them: {', '.join(other)}; "
+            f"genco schedule apply --file {file}"
+        )
+        return [Checkup("schedules", "wrong", said)]
+    said = f"{len(found)} recurring runs are as {file} declares them"
+    return [Checkup("schedules", "well", said)]
+
+
 def ledger_head(entries: Sequence[dict[str, Any]], lag: int, aged: bool = True) -> list[Checkup]:
     """The chain was read; says what else is odd about it."""
     told = [Checkup("ledger", "well", f"{len(entries)} ledger entries, chain and head whole")]

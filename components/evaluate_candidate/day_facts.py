@@ -8,10 +8,9 @@ import pyarrow.parquet as pq
 
 from components.day import Day
 from components.ingest_logs.inputs import digest
-from components.manifests import read_manifest
 from components.materialize_features.stage import NAME as FEATURES
 from components.materialize_features.stage import Result as Features
-from components.window import read_window
+from components.window import judged_manifest, read_window
 
 SAME_WEEKDAYS = 3  # earlier same weekdays that a band of volume needs
 BAND = 3.0  # standard deviations of log volume on either side
@@ -34,7 +33,7 @@ def provenance_facts(day: Day, identity: dict[str, Any], features: Features) -> 
 def data_facts(day: Day, mature_share: float) -> dict[str, Any]:
     """Verdict, unfit share, volume against earlier same weekdays, and final labels."""
     storage = day.storage()
-    manifest = read_manifest(storage, day.ds)
+    manifest = judged_manifest(storage, day.ds, read_window(day).made[day.ds])
     assert manifest is not None, "the day was published before it was learned from"
     read = sum(row["read"] for row in manifest["accounting"])
     return {
@@ -60,9 +59,9 @@ def _volume(day: Day, manifest: dict[str, Any]) -> dict[str, float] | None:
     weekday = date.fromisoformat(day.ds).weekday()
     storage = day.storage()
     earlier = []
-    for dt in read_window(day).made:
+    for dt, attempt in read_window(day).made.items():
         if dt < day.ds and date.fromisoformat(dt).weekday() == weekday:
-            known = read_manifest(storage, dt)
+            known = judged_manifest(storage, dt, attempt)
             if known is not None:
                 earlier.append(_bags(known))
     if len(earlier) < SAME_WEEKDAYS:

@@ -22,7 +22,7 @@ def run(
     ds: Annotated[str, typer.Option("--ds", help="The day, YYYY-MM-DD.")] = "",
     config: Annotated[Path | None, typer.Option("--config", help="YAML as in CONTRACT 7.")] = None,
     until: Annotated[str | None, typer.Option("--until", help="Stop after this stage.")] = None,
-    runner: Annotated[str, typer.Option("--runner", help="local or kfp.")] = "local",
+    runner: Annotated[str, typer.Option("--runner", help="local, kfp or cluster.")] = "local",
     rebaseline: Annotated[
         str | None,
         typer.Option("--rebaseline", help="Why a champion that can't be read is passed over."),

@@ -1,0 +1,101 @@
+"""Kubernetes manifests against the kubernetes client's models: an unknown or mistyped field is named.
+
+TrainJob (Kubeflow Trainer v1alpha1) is no kind of Kubernetes: its own fields are listed here, and
+what it takes from Kubernetes is checked by the same models.
+"""
+
+import re
+from typing import Any
+
+import kubernetes.client as kube
+
+KINDS = {
+    ("v1", "Namespace"): "V1Namespace",
+    ("v1", "ServiceAccount"): "V1ServiceAccount",
+    ("v1", "ConfigMap"): "V1ConfigMap",
+    ("v1", "Secret"): "V1Secret",
+    ("v1", "Service"): "V1Service",
+    ("apps/v1", "Deployment"): "V1Deployment",
+    ("rbac.authorization.k8s.io/v1", "Role"): "V1Role",
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): "V1RoleBinding",
+    ("networking.k8s.io/v1", "NetworkPolicy"): "V1NetworkPolicy",
+}
+TRAINJOB = {
+    "runtimeRef": {"name": "str", "apiGroup": "str", "kind": "str"},
+    "suspend": "bool",
+    "managedBy": "str",
+    "labels": "dict(str, str)",
+    "annotations": "dict(str, str)",
+    "trainer": {
+        "image": "str",
+        "command": "list[str]",
+        "args": "list[str]",
+        "env": "list[V1EnvVar]",
+        "numNodes": "int",
+        "numProcPerNode": "int",
+        "resourcesPerNode": "V1ResourceRequirements",
+    },
+}
+PLAIN = {"str": str, "int": int, "bool": bool, "float": float}
+LOOSE = {"object": object, "datetime": str}
+
+
+def faults(manifest: dict[str, Any]) -> list[str]:
+    """What of a manifest no server would take; empty where it is valid."""
+    kind = (manifest.get("apiVersion"), manifest.get("kind"))
+    if kind == ("trainer.kubeflow.org/v1alpha1", "TrainJob"):
+        top = {"apiVersion": "str", "kind": "str", "metadata": "V1ObjectMeta", "spec": TRAINJOB}
+        return list(_fields(manifest, top, "TrainJob", needed=("metadata", "spec")))
+    if kind not in KINDS:
+        return [f"{kind} is no kind that is known here"]
+    return list(_walk(manifest, KINDS[kind], str(kind[1])))
+
+
+def _walk(value: Any, kind: Any, where: str):
+    if isinstance(kind, dict):
+        yield from _fields(value, kind, where)
+    elif kind in LOOSE:
+        return
+    elif kind in PLAIN:
+        if not isinstance(value, PLAIN[kind]) or (kind != "bool" and isinstance(value, bool)):
+            yield f"{where}: {value!r} is no {kind}"
+    elif found := re.fullmatch(r"list\[(.+)\]", kind):
+        yield from _each(value, list, enumerate, found[1], where)
+    elif found := re.fullmatch(r"dict\(str, (.+)\)", kind):
+        yield from _each(value, dict, dict.items, found[1], where)
+    else:
+        yield from _model(value, kind, where)
+
+
+def _each(value: Any, expected: type, pairs: Any, kind: str, where: str):
+    if not isinstance(value, expected):
+        yield f"{where}: {value!r} is no {expected.__name__}"
+        return
+    for name, inner in pairs(value):
+        yield from _walk(inner, kind, f"{where}[{name}]")
+
+
+def _model(value: Any, kind: str, where: str):
+    model = getattr(kube, kind)
+    fields = {model.attribute_map[name]: inner for name, inner in model.openapi_types.items()}
+    if isinstance(value, dict):
+        own = {name: value.get(model.attribute_map[name]) for name in model.openapi_types}
+        try:
+            model(**own)  # the models refuse a field that must be there and is not
+        except ValueError as error:
+            yield f"{where}: {error}"
+    yield from _fields(value, fields, where)
+
+
+def _fields(value: Any, fields: dict[str, Any], where: str, needed: tuple[str, ...] = ()):
+    if not isinstance(value, dict):
+        yield f"{where}: {value!r} is no object"
+        return
+    for name in needed:
+        if name not in value:
+            yield f"{where}: {name} is missing"
+    for name, inner in value.items():
+        if name not in fields:
+            yield f"{where}: unknown field {name}"
+        else:
+            yield from _walk(inner, fields[name], f"{where}.{name}")
