@@ -10,7 +10,7 @@ export UV_FIND_LINKS := $(if $(UV_FIND_LINKS),$(UV_FIND_LINKS),$(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fix up down status compile bench-day bench-upworthy bench-shop bench-estimators bench-gate bench-generator bench-loop bench-reward bench-serving bench-text bench-findings contract clean
+.PHONY: help install run test check fix up down status compile bench-day bench-data bench-upworthy bench-shop bench-estimators bench-gate bench-generator bench-loop bench-reward bench-serving bench-text bench-findings contract clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ compile: install  ## the pipeline as YAML for a Kubeflow cluster: build/genco-da
 
 bench-day: install  ## seconds by stage of a day of 200,000 impressions, and its peak memory
 	$(BIN)/python -m benchmarks.day
+
+bench-data: install  ## ingest, Great Expectations and features beside the bare work, by size (PART=ingest)
+	$(BIN)/python -m benchmarks.data $(if $(PART),--only $(PART))
 
 bench-upworthy: install  ## clicks gained on later tests of the archive, beside seven other ways (DATA=file)
 	$(BIN)/python -m benchmarks.reward --only upworthy $(if $(DATA),--data '$(DATA)')
