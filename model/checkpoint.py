@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as loaded
+from safetensors.torch import save as saved
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from model.processes import Processes
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -36,6 +40,20 @@ def load(path: Path, digest: str) -> tuple[dict[str, Tensor], dict[str, Any]] | 
             return {name: stored.get_tensor(name) for name in stored.keys()}, facts  # noqa: SIM118
     except SafetensorError:
         return None
+
+
+def found(
+    path: Path | None, digest: str, processes: Processes
+) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """As `load`; what lies on the first process' disk is what every process gets."""
+    stored = None if path is None or processes.rank else load(path, digest)
+    if processes.count == 1:
+        return stored
+    facts = processes.told(None if stored is None else json.dumps(stored[1]).encode())
+    tensors = processes.told(None if stored is None else saved(stored[0]))
+    if facts is None or tensors is None:
+        return None
+    return loaded(tensors), json.loads(facts)
 
 
 def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:

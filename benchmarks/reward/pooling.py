@@ -145,9 +145,11 @@ def _learn(
 def _loss(network: PoolingNetwork, given: Tensor, own: Tensor, bags: Packed) -> Tensor:
     odds = network(given, own, bags)[0][:, None]
     one = torch.ones_like(odds)
-    group = torch.unique(bags.group, return_inverse=True)[1]
+    present, group = torch.unique(bags.group, return_inverse=True)
     level = binomial_loss(odds, bags.clicks, bags.displays, one)
-    within = comparison_loss(odds - bags.level[:, None], bags.clicks, bags.displays, one, group)
+    within = comparison_loss(
+        odds - bags.level[:, None], bags.clicks, bags.displays, one, group, len(present)
+    )
     return (0.5 * level + 0.5 * within).sum() / DISPERSION / bags.clicks.sum().clamp(min=1)
 
 

@@ -22,6 +22,7 @@ from model.generator.ground import Ground, Lesson, prepare
 from model.generator.network import Network, Sizes
 from model.generator.objective import PolicyStep, Signal, adapted, policy_step
 from model.generator.policy import Generator, Hide, new_network
+from model.processes import ALONE, Processes
 
 if TYPE_CHECKING:
     from model.reward.fit import Reward
@@ -43,17 +44,21 @@ def fit_generator(
     device: str = "cpu",
     checkpoint: Path | None = None,
     progress: Progress | None = None,
+    processes: Processes = ALONE,
+    saved: Callable[[Path], None] | None = None,
 ) -> tuple[Generator, dict[str, Any]]:
     """(generator, metrics) learned from these bags and this reward model.
 
     The same arguments give the same weights (bit for bit on one CPU thread count). With a
     `checkpoint` file a killed run goes on where it was last saved and ends with the same weights;
-    a checkpoint of other inputs is ignored and written over. Raises ValueError where no bag shows
-    a legal combination and where the reward model gives no finite numbers.
+    a checkpoint of other inputs is ignored and written over; `saved` is told of each that was
+    written. Several `processes` learn the same weights up to rounding. Raises ValueError where no
+    bag shows a legal combination and where the reward model gives no finite numbers.
     """
     lesson = Lesson(bags, elements, rules, reward, context, config, seed, device)
     ground = prepare(lesson)
-    learner = Learner(ground, config, seed, device)
+    processes.agree(ground.digest)
+    learner = Learner(ground, config, seed, device, processes)
     resumed_at = learner.resume(checkpoint)
     total = config.clone_steps + config.steps
     with deterministic(device):
@@ -61,7 +66,7 @@ def fit_generator(
             learner.advance()
             if learner.done % config.checkpoint_every == 0:
                 learner.check()
-                learner.save(checkpoint)
+                learner.save(checkpoint, saved)
             if progress is not None:
                 progress(learner.done, total)
     learner.check()
@@ -73,17 +78,27 @@ def fit_generator(
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """B requests on the device, but for the products' positions."""
+    """B requests on the device, but for the products' positions: what a process has of a batch."""
 
     product: np.ndarray  # (B,) int64
     context: Tensor  # (B, C)
     hint: Tensor  # (B, S, K + 1)
+    hide: Hide  # of the distinct products, in order of their positions
+    share: float  # of the batch
 
 
 class Learner:
     """The network between two steps; the first `clone_steps` of them clone, the rest reinforce."""
 
-    def __init__(self, ground: Ground, config: GeneratorConfig, seed: int, device: str):
+    def __init__(
+        self,
+        ground: Ground,
+        config: GeneratorConfig,
+        seed: int,
+        device: str,
+        processes: Processes = ALONE,
+    ):
+        self.processes = processes
         self.ground, self.config, self.seed, self.device = ground, config, seed, device
         sizes = _sizes(ground, config)
         self.network = new_network(sizes, seed).to(device)
@@ -118,6 +133,7 @@ class Learner:
         for loss in [self._clone()] if cloning else self._reinforce():
             self.optimiser.zero_grad()
             loss.backward()
+            self.processes.add_gradients(self.network.parameters())
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
             self.optimiser.step()
         self.done += 1
@@ -131,10 +147,10 @@ class Learner:
         return rows, drawn
 
     def _pointer(
-        self, network: Network, prompt: Prompt, groups: int, hide: Hide | None
+        self, network: Network, prompt: Prompt, groups: int, hides: bool
     ) -> decode.Pointer:
         products, which = np.unique(prompt.product, return_inverse=True)
-        encoded = self.ground.shelf.encode(network, products, hide)
+        encoded = self.ground.shelf.encode(network, products, prompt.hide if hides else None)
         at = torch.from_numpy(which).to(self.device)
         return decode.Pointer(network, encoded, at, prompt.context, prompt.hint, groups)
 
@@ -146,16 +162,18 @@ class Learner:
         """Loss of one batch of logged combinations; the clone takes no hints."""
         rows, drawn = self._chance()
         shown, lattice = self.ground.shown, self.ground.lattice
-        at = shown.draw(self._at_most(self.config.clone_batch), rows)
+        every = shown.draw(self._at_most(self.config.clone_batch), rows)
+        own = self._part(len(every))
+        at, hide = every[own], self._hide(shown.product[every], own, drawn)
         context = shown.context[at].to(self.device)
         hint = context.new_zeros(len(at), lattice.slots, lattice.step.shape[1])
         options = shown.combinations[at][:, None].to(self.device) + 1
         which = torch.from_numpy(shown.product[at]).to(self.device)
         with self._autocast():
-            prompt = Prompt(shown.product[at], context, hint)
-            pointer = self._pointer(self.network, prompt, 1, self._hide(drawn))
+            prompt = Prompt(shown.product[at], context, hint, hide, len(at) / len(every))
+            pointer = self._pointer(self.network, prompt, 1, hides=True)
             walk = decode.walk(pointer, lattice, which, 1, decode.given(options))
-        loss = clone_loss(walk.log_prob)
+        loss = self.processes.total(clone_loss(walk.log_prob) * prompt.share)
         self.trace = torch.cat([loss.detach()[None], self.trace[1:]])
         return loss
 
@@ -163,37 +181,55 @@ class Learner:
         """So many requests, or fewer where a product has so many candidates that memory counts."""
         return max(1, min(requests, self.config.step_candidates // self.ground.lattice.widest))
 
-    def _hide(self, drawn: torch.Generator) -> Hide:
-        return Hide(self.config.id_dropout, drawn)
+    def _part(self, requests: int) -> slice:
+        """This process' requests. Raises ValueError where a process would have none."""
+        if requests < self.processes.count:
+            raise ValueError(
+                f"a step holds {requests} requests, fewer than its {self.processes.count} "
+                "processes; lower processes, or raise batch, clone_batch or step_candidates"
+            )
+        return self.processes.part(requests)
+
+    def _hide(self, product: np.ndarray, own: slice, drawn: torch.Generator) -> Hide:
+        """What the own part of a batch hides; drawn for the whole, so that no split changes it."""
+        every, cards = np.unique(product), self.ground.lattice.rows[0].size
+        hide = Hide.drawn(self.config.id_dropout, len(every), cards, drawn)
+        here = np.searchsorted(every, np.unique(product[own]))
+        return hide.take(torch.from_numpy(here).to(self.device))
 
     def _reinforce(self) -> Iterator[Tensor]:
         """Loss of one batch of sampled groups; of method clipped, one an epoch on the same batch."""
         rows, drawn = self._chance()
         pool, lattice, groups = self.ground.pool, self.ground.lattice, self.config.group
         size = min(self._at_most(self.config.batch), len(pool.product))
-        at = np.sort(rows.choice(len(pool.product), size, replace=False))
-        here = torch.from_numpy(at).to(self.device)
-        prompt = Prompt(pool.product[at], pool.context[here], pool.hint[here])
+        every = np.sort(rows.choice(len(pool.product), size, replace=False))
+        own = self._part(size)
+        at, here = every[own], torch.from_numpy(every[own]).to(self.device)
+        uniform = torch.rand((size, groups, lattice.slots), generator=drawn, device=self.device)[
+            own
+        ]
+        hide = self._hide(pool.product[every], own, drawn)
+        prompt = Prompt(pool.product[at], pool.context[here], pool.hint[here], hide, len(at) / size)
         which = torch.from_numpy(prompt.product).to(self.device)
-        uniform = torch.rand((size, groups, lattice.slots), generator=drawn, device=self.device)
-        hidden = drawn.get_state()
 
         def walked(choice: decode.Choice) -> decode.Walk:
-            drawn.set_state(hidden)  # the same ids are hidden, or a ratio would see the hiding
             with self._autocast():
-                own = self._pointer(self.network, prompt, groups, self._hide(drawn))
-                return decode.walk(own, lattice, which, groups, choice)
+                pointer = self._pointer(self.network, prompt, groups, hides=True)
+                return decode.walk(pointer, lattice, which, groups, choice)
+
+        def judged(walk: decode.Walk) -> PolicyStep:
+            told = (signal, count, self.kl_weight, self.config, sampled)
+            return policy_step(walk, held, *told, self.processes, prompt.share)
 
         walk = walked(decode.drawn(uniform))
         options, sampled = walk.options, walk.log_prob.detach()
         held = self._reference(prompt, which, walk)
         signal, mean = self._signal(here, which, options)
         count = lattice.log_count[which].float()
-        step = policy_step(walk, held, signal, count, self.kl_weight, self.config, sampled)
+        step = judged(walk)
         yield step.loss
         for _ in range(self.config.epochs - 1 if self.config.method == "clipped" else 0):
-            walk = walked(decode.given(options))
-            step = policy_step(walk, held, signal, count, self.kl_weight, self.config, sampled)
+            step = judged(walked(decode.given(options)))
             yield step.loss
         self._note(step, mean)
 
@@ -202,7 +238,7 @@ class Learner:
         """The clone's probabilities on the same way."""
         groups = walk.options.shape[1]
         with self._autocast():
-            old = self._pointer(self.reference, prompt, groups, None)
+            old = self._pointer(self.reference, prompt, groups, hides=False)
             return decode.walk(old, self.ground.lattice, which, groups, decode.given(walk.options))
 
     def _signal(self, here: Tensor, which: Tensor, options: Tensor) -> tuple[Signal, Tensor]:
@@ -226,9 +262,10 @@ class Learner:
 
     def check(self) -> None:
         """Raises ValueError where a reward of the steps so far was not a finite number."""
-        if float(self.bad) > 0:
+        bad = int(self.processes.total(self.bad))
+        if bad > 0:
             raise ValueError(
-                f"the reward model gave {int(self.bad)} sampled combinations a reward that is no "
+                f"the reward model gave {bad} sampled combinations a reward that is no "
                 "finite number; expected finite rewards; look at its training metrics and at the "
                 "elements' embeddings and history"
             )
@@ -239,9 +276,10 @@ class Learner:
         told = dict(zip(names, self.trace.tolist(), strict=True))
         return {**told, "kl_weight": float(self.kl_weight), "steps": self.done}
 
-    def save(self, path: Path | None) -> None:
-        """Writes the checkpoint, if one is asked for, from which `resume` goes on exactly."""
-        if path is None:
+    def save(self, path: Path | None, saved: Callable[[Path], None] | None = None) -> None:
+        """The first process writes the checkpoint, if one is asked for, from which `resume` goes on
+        exactly."""
+        if path is None or self.processes.rank:
             return
         tensors = {
             **disk.network_tensors("network", self.network),
@@ -251,10 +289,12 @@ class Learner:
             "trace": self.trace,
         }
         disk.save(path, tensors, {"digest": self.ground.digest, "done": self.done})
+        if saved is not None:
+            saved(path)
 
     def resume(self, path: Path | None) -> int:
         """Steps already done by the checkpoint's run; 0 where there is none of these inputs."""
-        stored = None if path is None else disk.load(path, self.ground.digest)
+        stored = disk.found(path, self.ground.digest, self.processes)
         if stored is None:
             return 0
         tensors, facts = stored

@@ -8,6 +8,7 @@ from torch import Tensor
 from model.generator.config import GeneratorConfig
 from model.generator.decode import Walk
 from model.generator.options import GAINS, Signal, Tuning, advantage
+from model.processes import ALONE, Processes
 
 __all__ = ["PolicyStep", "Signal", "adapted", "advantage", "policy_step"]
 
@@ -43,26 +44,30 @@ def policy_step(
     kl_weight: Tensor,
     config: GeneratorConfig,
     sampled: Tensor | None = None,
+    processes: Processes = ALONE,
+    share: float = 1.0,
 ) -> PolicyStep:
     """The loss of B groups of G sampled combinations.
 
     `log_count` (B,) log of the number of legal combinations: the unit of divergence and entropy.
     `sampled` (B, G) log-probabilities that they were drawn with; default: the walk's own.
+    Where several `processes` hold a batch, these groups being `share` of it, the figures are those
+    of the whole batch, and the gradients of all have to be summed.
     """
     unit = log_count.clamp(min=0.5)[:, None]
     drawn = walk.log_prob.detach() if sampled is None else sampled
-    tuning = Tuning(config.clip_ratio, config.kept)
+    tuning = Tuning(config.clip_ratio, config.kept, processes)
     gain = GAINS[config.method](signal, walk.log_prob, drawn, tuning).mean()
     kl = (divergence(walk, reference) / unit).mean()
     held = (entropy(walk) / unit).mean()
+    supported = signal.supported.float().mean()
+    own = [
+        part.to(gain.dtype) * share for part in (gain, kl, held, signal.reward.mean(), supported)
+    ]
+    gain, kl, held, reward, supported = processes.total(torch.stack(own))
     short = torch.relu(config.entropy_floor - held)
-    return PolicyStep(
-        kl_weight * kl + config.entropy_weight * short - gain,
-        signal.reward.mean(),
-        kl.detach(),
-        held.detach(),
-        signal.supported.float().mean(),
-    )
+    loss = kl_weight * kl + config.entropy_weight * short - gain
+    return PolicyStep(loss, reward.detach(), kl.detach(), held.detach(), supported.detach())
 
 
 def adapted(kl_weight: Tensor, kl: Tensor, target: float) -> Tensor:

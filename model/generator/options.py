@@ -19,6 +19,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from model.processes import ALONE, Processes
+
 LOWEST = -3.0  # deviations; a pessimistic reward can lie far below all others
 Method = Literal["gradient", "leave_one_out", "clipped", "best_of"]
 
@@ -37,6 +39,7 @@ class Tuning:
 
     clip_ratio: float  # how far a probability may move from the one sampled with
     kept: int  # samples of a group that are distilled
+    processes: Processes = ALONE  # that hold the other groups of the batch
 
 
 # (signal, log-probability (B, G), the same when sampled, tuning) -> gain (B, G) to climb
@@ -54,15 +57,22 @@ def advantage(signal: Signal) -> Tensor:
     return apart.inside / scale + (apart.outside / scale).clamp(min=LOWEST)
 
 
-def left_out(signal: Signal) -> Tensor:
+def left_out(signal: Signal, processes: Processes = ALONE) -> Tensor:
     """(B, G) reward - mean of the group's other supported samples, in the batch's deviations.
 
     One unit for the whole batch: a group whose samples hardly differ has little to say.
     """
     apart = Apart.of(signal)
     others = apart.inside * apart.size / (apart.size - 1).clamp(min=1.0)
-    deviation = (others.square().sum() / signal.supported.sum().clamp(min=1)).sqrt()
-    scale = deviation + 1e-3 * apart.mean.abs().mean() + 1e-12
+    level = apart.mean.abs()
+    sums = [
+        others.square().sum(),
+        signal.supported.sum(),
+        level.sum(),
+        level.new_ones(()) * len(level),
+    ]
+    square, known, height, groups = processes.total(torch.stack([s.to(level.dtype) for s in sums]))
+    scale = (square / known.clamp(min=1)).sqrt() + 1e-3 * height / groups + 1e-12
     return others / scale + (apart.outside / scale).clamp(min=LOWEST)
 
 
@@ -90,7 +100,7 @@ def _gradient(signal: Signal, log_prob: Tensor, sampled: Tensor, tuning: Tuning)
 
 
 def _leave_one_out(signal: Signal, log_prob: Tensor, sampled: Tensor, tuning: Tuning) -> Tensor:
-    return left_out(signal) * log_prob
+    return left_out(signal, tuning.processes) * log_prob
 
 
 def _clipped(signal: Signal, log_prob: Tensor, sampled: Tensor, tuning: Tuning) -> Tensor:

@@ -56,20 +56,19 @@ class Shelf:
         place = self.place if products is None else self.place[products]
         number = self.product if products is None else self.product[products]
         device = self.inputs.dense.device
-        places, owner, rows = _places(place, device)
+        places, rows = _places(place, device)
         inputs, known = self.inputs.take(rows), torch.from_numpy(number).to(device)
         if hide is not None:
-            new = hide.products(len(known), device)
-            hidden = hide.identities(new[owner])
+            hidden = hide.candidate.flatten()[places.card]
             inputs = Inputs(inputs.dense, inputs.tokens, inputs.identity.masked_fill(hidden, 0))
-            known = known.masked_fill(new, 0)
+            known = known.masked_fill(hide.product, 0)
         weight = next(network.parameters())
         inputs = Inputs(inputs.dense.to(weight.dtype), inputs.tokens, inputs.identity)
         return network.encode(inputs, places, known)
 
 
-def _places(place: np.ndarray, device: torch.device) -> tuple[Places, Tensor, Tensor]:
-    """(places, each candidate's product (n,), its row in the inputs (n,)) of a (P, S, K) shelf."""
+def _places(place: np.ndarray, device: torch.device) -> tuple[Places, Tensor]:
+    """(places, each candidate's row in the inputs (n,)) of a (P, S, K) shelf."""
     flat = place.reshape(len(place), -1)
     owner, card = np.nonzero(flat >= 0)
     sizes = (flat >= 0).sum(1)
@@ -77,27 +76,30 @@ def _places(place: np.ndarray, device: torch.device) -> tuple[Places, Tensor, Te
     token = owner * int(sizes.max()) + np.arange(len(owner)) - first[owner]
     moved = [
         torch.from_numpy(part).to(device)
-        for part in (token, owner * flat.shape[1] + card, owner, flat[owner, card])
+        for part in (token, owner * flat.shape[1] + card, flat[owner, card])
     ]
     present = torch.from_numpy(np.arange(int(sizes.max())) < sizes[:, None]).to(device)
     places = Places(moved[0], moved[1], present, place.shape[1], place.shape[2])
-    return places, moved[2], moved[3]
+    return places, moved[2]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hide:
-    """Id dropout: a product is seen as new with chance `share`, then half of its ids are hidden."""
+    """Id dropout: product (P,) and candidate (P, S x K) bool, True = its id is hidden."""
 
-    share: float
-    chance: torch.Generator
+    product: Tensor
+    candidate: Tensor
 
-    def products(self, count: int, device: torch.device) -> Tensor:
-        """(count,) bool, True = this product is seen as new."""
-        return torch.rand(count, generator=self.chance, device=device) < self.share
+    @staticmethod
+    def drawn(share: float, products: int, cards: int, chance: torch.Generator) -> "Hide":
+        """A product is seen as new with chance `share`, then half of its candidates' ids are
+        hidden."""
+        dice = torch.rand(products, 1 + cards, generator=chance, device=chance.device)
+        new = dice[:, 0] < share
+        return Hide(new, new[:, None] & (dice[:, 1:] < HALF))
 
-    def identities(self, new: Tensor) -> Tensor:
-        """(n,) bool, True = hidden, for n candidates of products that are `new` (n,) or not."""
-        return new & (torch.rand(new.shape, generator=self.chance, device=new.device) < HALF)
+    def take(self, rows: Tensor) -> "Hide":
+        return Hide(self.product[rows], self.candidate[rows])
 
 
 @dataclass(frozen=True, eq=False)

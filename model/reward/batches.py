@@ -25,7 +25,7 @@ class Batches:
     def __init__(self, product_id: np.ndarray, config: RewardConfig, seed: int) -> None:
         names, self._codes = coded(product_id)
         self.rows, self.size = len(product_id), batch_size(len(product_id), config)
-        self._products, self._seed = len(names), seed
+        self.products, self._seed = len(names), seed
         self._whole = self.rows / max(len(names), 1) < FEW_ROWS
         self._pass, self._order = -1, np.arange(self.rows)
 
@@ -41,5 +41,5 @@ class Batches:
     def _shuffled(self, number: int) -> np.ndarray:
         rng = np.random.default_rng([self._seed, number])
         if self._whole:
-            return np.argsort(rng.permutation(self._products)[self._codes], kind="stable")
+            return np.argsort(rng.permutation(self.products)[self._codes], kind="stable")
         return rng.permutation(self.rows)

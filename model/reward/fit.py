@@ -14,6 +14,7 @@ from model.bags import Bags
 from model.codes import coded
 from model.determinism import deterministic
 from model.elements import Elements
+from model.processes import ALONE, Processes
 from model.reward.calibration import Calibration, fit_calibration, level_shift
 from model.reward.config import RewardConfig
 from model.reward.dispersion import estimated
@@ -39,12 +40,15 @@ def fit_reward(
     checkpoint: Path | None = None,
     start: Reward | None = None,
     progress: Callable[[int, int], None] | None = None,
+    processes: Processes = ALONE,
+    saved: Callable[[Path], None] | None = None,
 ) -> Reward:
     """The model of `train`, stopped and calibrated on `valid`, begun where `start` ended.
 
     The same arguments give the same weights (bit for bit on one CPU thread count). With a
     `checkpoint` file a killed run goes on where it was last saved and ends with the same weights; a
-    checkpoint of other inputs is ignored and written over. Raises ValueError where there is nothing
+    checkpoint of other inputs is ignored and written over; `saved` is told of each that was
+    written. Several `processes` learn the same model up to rounding. Raises ValueError where there is nothing
     to learn from: no displays, no final label, no click, a target that never happened; and where
     the loss stops being a number, or `start` has other sizes.
     """
@@ -77,9 +81,10 @@ def fit_reward(
     if start is not None:
         start.warm(network, encoding)
     tuning = tuning_of(encoding, valid, elements, shown, config, device)
-    learner = Learner(network, Lesson(inputs, rows, tuning, train.product_id), config, seed)
+    lesson = Lesson(inputs, rows, tuning, train.product_id)
+    learner = Learner(network, lesson, config, seed, processes)
     with deterministic(device):
-        _learn(learner, checkpoint, progress)
+        _learn(learner, checkpoint, progress, saved)
     network.to("cpu")
     values = _values(train)
     reward = Reward(network, encoding, config, Calibration(), values, _base_rate(train, config))
@@ -88,18 +93,23 @@ def fit_reward(
 
 
 def _learn(
-    learner: Learner, checkpoint: Path | None, progress: Callable[[int, int], None] | None
+    learner: Learner,
+    checkpoint: Path | None,
+    progress: Callable[[int, int], None] | None,
+    saved: Callable[[Path], None] | None,
 ) -> None:
     """Leaves the weights that the tuning rows liked best in the network."""
     show, total = progress or (lambda done, total: None), learner.config.steps
-    digest = "" if checkpoint is None else _digest(learner)
+    alone = learner.processes.count == 1
+    digest = "" if checkpoint is None and alone else _digest(learner)
+    learner.processes.agree(digest)
     learner.resume(checkpoint, digest)
     while not learner.over:
         loss = learner.advance()
         show(learner.done, total)
         if learner.done % learner.every == 0:
             learner.look(loss)
-            learner.save(checkpoint, digest)
+            learner.save(checkpoint, digest, saved)
     learner.finish()
     show(total, total)
 

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model.processes import ALONE, Processes
+
 
 def binomial_loss(logits: Tensor, events: Tensor, trials: Tensor, weight: Tensor) -> Tensor:
     """(M,) minus log likelihood of events (n,) of trials (n,) at logits (n, M), weights (n, M)."""
@@ -12,15 +14,22 @@ def binomial_loss(logits: Tensor, events: Tensor, trials: Tensor, weight: Tensor
 
 
 def comparison_loss(
-    logits: Tensor, events: Tensor, trials: Tensor, weight: Tensor, group: Tensor
+    logits: Tensor,
+    events: Tensor,
+    trials: Tensor,
+    weight: Tensor,
+    group: Tensor,
+    groups: int,
+    processes: Processes = ALONE,
 ) -> Tensor:
     """(M,) minus log likelihood of which row of its group each event fell on, given the group.
 
     Conditional (multinomial) likelihood of Poisson counts with the group's level cancelled, so
-    the appeal of a product can't stand in for the effect of its elements. group (n,) int64.
+    the appeal of a product can't stand in for the effect of its elements. group (n,) int64, below
+    `groups`. Rows of a group that other processes hold are compared with as well; the loss is that
+    of the own events, its gradient that of all.
     Source: Breslow and Day (1980), "Statistical methods in cancer research" 1, chapter 7.
     """
-    groups = int(group.max()) + 1 if len(group) else 0
     exposed = trials[:, None].clamp(min=1e-9).log() + weight.clamp(min=1e-9).log() + logits
     shape = (groups, logits.shape[1])
     index = group[:, None].expand_as(exposed)
@@ -31,4 +40,17 @@ def comparison_loss(
         0, group, (exposed - peak[group]).exp()
     )
     level = mass.log() + peak
-    return (weight * events[:, None] * (level[group] - logits)).sum(0)
+    fell = weight * events[:, None]
+    if processes.count == 1:
+        return (fell * (level[group] - logits)).sum(0)
+    counted = torch.zeros_like(mass).index_add(0, group, fell)
+    level, elsewhere = _across(level, counted, processes)
+    moved = torch.where(mass > 0, elsewhere * (level - level.detach()), 0.0)
+    return (fell * (level[group] - logits)).sum(0) + moved.sum(0)
+
+
+def _across(level: Tensor, counted: Tensor, processes: Processes) -> tuple[Tensor, Tensor]:
+    """(level of each group with the rows of all processes, events that others counted in it)."""
+    every = processes.gathered(torch.stack([level.detach(), counted]))
+    others = every[torch.arange(processes.count, device=every.device) != processes.rank]
+    return torch.logaddexp(level, others[:, 0].logsumexp(0)), others[:, 1].sum(0)

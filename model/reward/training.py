@@ -7,6 +7,7 @@ goes on from its checkpoint to the same weights.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +16,13 @@ import torch
 from torch import Tensor
 
 from model import checkpoint as disk
+from model.processes import ALONE, Processes
 from model.reward.batches import Batches
 from model.reward.config import RewardConfig
 from model.reward.encoding import ElementInputs
 from model.reward.loss import binomial_loss, comparison_loss
 from model.reward.members import mode
-from model.reward.network import RewardNetwork
+from model.reward.network import Outputs, RewardNetwork
 from model.reward.rows import Rows
 
 CHECKS = 24  # how often in a training run the tuning rows are looked at
@@ -42,14 +44,21 @@ class Learner:
     """The members between two steps."""
 
     def __init__(
-        self, network: RewardNetwork, lesson: Lesson, config: RewardConfig, seed: int
+        self,
+        network: RewardNetwork,
+        lesson: Lesson,
+        config: RewardConfig,
+        seed: int,
+        processes: Processes = ALONE,
     ) -> None:
+        self.processes = processes
         self.network, self.lesson, self.config, self.seed = network, lesson, config, seed
         self.optimiser = torch.optim.Adam(
             network.parameters(), lr=config.learning_rate, betas=(0.9, 0.98)
         )
         self.batches = Batches(lesson.product_id, config, seed + 2)
         self.events = max(float(lesson.rows.clicks.sum()), 1.0)
+        self.converts = bool((lesson.rows.conversions > 0).any())
         self.best: dict[str, Tensor] = {}
         self.best_loss, self.left = math.inf, config.patience
         self.done, self.every = 0, max(1, config.steps // CHECKS)
@@ -60,19 +69,40 @@ class Learner:
         return self.done >= self.config.steps or self.left < 0
 
     def advance(self) -> Tensor:
-        """One step; the loss a click, on the device."""
-        config, rows = self.config, self.lesson.rows
-        index = torch.from_numpy(self.batches.at(self.done)).to(rows.clicks.device)
+        """One step; the loss a click of this process' rows, on the device."""
+        config, rows, learning = self.config, self.lesson.rows, self.processes
+        every = self.batches.at(self.done)
+        index = torch.from_numpy(every[learning.part(len(every))]).to(rows.clicks.device)
         for group in self.optimiser.param_groups:
             group["lr"] = config.learning_rate * self._share()
-        loss = row_loss(self.network, self.lesson.inputs, rows.take(index), self._keep(), config)
-        loss = loss * (self.batches.rows / len(index)) + self.network.penalty(config)
+        outputs = self.network.elements(self.lesson.inputs, self._keep())
+        loss = self._row_loss(outputs, rows.take(index)) * (self.batches.rows / len(every))
+        loss = loss + self.network.penalty(config) / learning.count
         total = loss.sum() / self.events
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
+        learning.add_gradients(self.network.parameters())
         self.optimiser.step()
         self.done += 1
         return total.detach()
+
+    def _row_loss(self, outputs: Outputs, rows: Rows) -> Tensor:
+        """(M,) minus log likelihood of these rows, over-dispersion divided out."""
+        config, network = self.config, self.network
+        logits, within_logits = network.logits(outputs, rows.batch)
+        weight = rows.weight * rows.mature[:, None]
+        level = binomial_loss(logits, rows.clicks, rows.displays, weight)
+        within = comparison_loss(
+            within_logits, rows.clicks, rows.displays, weight, rows.group,
+            self.batches.products, self.processes,
+        )  # fmt: skip
+        loss = (1 - config.comparison) * level + config.comparison * within
+        if self.converts:
+            chosen = rows.take(torch.nonzero(rows.clicks > 0)[:, 0])
+            after, _ = network.logits(outputs, chosen.batch, head=1)
+            final = chosen.weight * chosen.converted[:, None]
+            loss = loss + binomial_loss(after, chosen.conversions, chosen.clicks, final)
+        return loss / config.dispersion
 
     def _share(self) -> float:
         """Of the learning rate: a cosine from 1 down."""
@@ -92,10 +122,10 @@ class Learner:
     def look(self, loss: Tensor) -> None:
         """Keeps the weights if the tuning rows like them best. Raises ValueError where the loss is
         no number."""
-        check_finite(float(loss), self.done)
+        check_finite(float(self.processes.total(loss)), self.done)
         if self.lesson.tuning is None:
             return
-        found = tuning_loss(self.network, self.lesson.tuning, self.config)
+        found = self.processes.first(tuning_loss(self.network, self.lesson.tuning, self.config))
         if found < self.best_loss - BETTER:
             self.best_loss, self.left = found, self.config.patience
             kept = self.network.state_dict().items()
@@ -108,9 +138,12 @@ class Learner:
         if self.best:
             self.network.load_state_dict(self.best)
 
-    def save(self, path: Path | None, digest: str) -> None:
-        """Writes the checkpoint, if one is asked for, from which `resume` goes on exactly."""
-        if path is None:
+    def save(
+        self, path: Path | None, digest: str, saved: Callable[[Path], None] | None = None
+    ) -> None:
+        """The first process writes the checkpoint, if one is asked for, from which `resume` goes on
+        exactly."""
+        if path is None or self.processes.rank:
             return
         tensors = {
             **disk.network_tensors("network", self.network),
@@ -119,10 +152,12 @@ class Learner:
             "best_loss": torch.tensor(self.best_loss, dtype=torch.float64),
         }
         disk.save(path, tensors, {"digest": digest, "done": self.done, "left": self.left})
+        if saved is not None:
+            saved(path)
 
     def resume(self, path: Path | None, digest: str) -> int:
         """Steps already done by the checkpoint's run; 0 where there is none of these inputs."""
-        stored = None if path is None else disk.load(path, digest)
+        stored = disk.found(path, digest, self.processes)
         if stored is None:
             return 0
         tensors, facts = stored
@@ -147,29 +182,6 @@ def check_finite(loss: float, step: int) -> None:
         )
 
 
-def row_loss(
-    network: RewardNetwork,
-    inputs: ElementInputs,
-    rows: Rows,
-    keep: Tensor | None,
-    config: RewardConfig,
-) -> Tensor:
-    """(M,) minus log likelihood of these rows, over-dispersion divided out."""
-    outputs = network.elements(inputs, keep)
-    logits, within_logits = network.logits(outputs, rows.batch)
-    weight = rows.weight * rows.mature[:, None]
-    level = binomial_loss(logits, rows.clicks, rows.displays, weight)
-    within = comparison_loss(within_logits, rows.clicks, rows.displays, weight, rows.group)
-    loss = (1 - config.comparison) * level + config.comparison * within
-    clicked = rows.clicks > 0
-    if bool((rows.conversions > 0).any()):
-        chosen = rows.take(torch.nonzero(clicked)[:, 0])
-        after, _ = network.logits(outputs, chosen.batch, head=1)
-        final = chosen.weight * chosen.converted[:, None]
-        loss = loss + binomial_loss(after, chosen.conversions, chosen.clicks, final)
-    return loss / config.dispersion
-
-
 @torch.no_grad()
 def tuning_loss(
     network: RewardNetwork, tuning: tuple[ElementInputs, Rows], config: RewardConfig
@@ -179,7 +191,8 @@ def tuning_loss(
     found, _ = network.logits(network.elements(inputs), rows.batch)
     logits = mode(found)[:, None]
     one = rows.weight[:, :1]
-    loss = comparison_loss(logits, rows.clicks, rows.displays, one, rows.group)
+    groups = int(rows.group.max()) + 1
+    loss = comparison_loss(logits, rows.clicks, rows.displays, one, rows.group, groups)
     if bool((rows.batch.product > 0).any()):
         level = binomial_loss(logits, rows.clicks, rows.displays, one)
         loss = (1 - config.comparison) * level + config.comparison * loss

@@ -197,7 +197,8 @@ def test_id_dropout_shows_a_product_as_one_never_trained_on(monkeypatch):
         replace(shelf.inputs, identity=shelf.inputs.identity * 0), shelf.place, shelf.product * 0
     )
     network = generator.network
-    always, never = (Hide(share, torch.Generator().manual_seed(0)) for share in (1.0, 0.0))
+    cards, chance = shelf.place[0].size, torch.Generator().manual_seed(0)
+    always, never = (Hide.drawn(share, len(shelf.place), cards, chance) for share in (1.0, 0.0))
     hidden, new = shelf.encode(network, hide=always), nameless.encode(network)
     known, kept = shelf.encode(network), shelf.encode(network, hide=never)
     for name in ("keys", "summary"):
