@@ -10,7 +10,7 @@ from model.generator.decode import Walk
 from model.generator.options import GAINS, Signal, Tuning, advantage
 from model.processes import ALONE, Processes
 
-__all__ = ["PolicyStep", "Signal", "adapted", "advantage", "policy_step"]
+__all__ = ["PolicyStep", "Signal", "adapted", "advantage", "means", "policy_step", "step_of"]
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,32 @@ def policy_step(
     Where several `processes` hold a batch, these groups being `share` of it, the figures are those
     of the whole batch, and the gradients of all have to be summed.
     """
+    own = means(walk, reference, signal, log_count, config, sampled, processes)
+    return step_of(processes.total(own * share), kl_weight, config)
+
+
+def means(
+    walk: Walk,
+    reference: Walk,
+    signal: Signal,
+    log_count: Tensor,
+    config: GeneratorConfig,
+    sampled: Tensor | None = None,
+    processes: Processes = ALONE,
+) -> Tensor:
+    """(5,) of these groups: gain, divergence and entropy in units of log_count, reward, support."""
     unit = log_count.clamp(min=0.5)[:, None]
     drawn = walk.log_prob.detach() if sampled is None else sampled
     tuning = Tuning(config.clip_ratio, config.kept, processes)
-    gain = GAINS[config.method](signal, walk.log_prob, drawn, tuning).mean()
-    kl = (divergence(walk, reference) / unit).mean()
-    held = (entropy(walk) / unit).mean()
-    supported = signal.supported.float().mean()
-    own = [
-        part.to(gain.dtype) * share for part in (gain, kl, held, signal.reward.mean(), supported)
-    ]
-    gain, kl, held, reward, supported = processes.total(torch.stack(own))
+    gain = GAINS[config.method](signal, walk.log_prob, drawn, tuning)
+    kl, held = divergence(walk, reference) / unit, entropy(walk) / unit
+    parts = (gain, kl, held, signal.reward, signal.supported)
+    return torch.stack([part.to(gain.dtype).mean() for part in parts])
+
+
+def step_of(means: Tensor, kl_weight: Tensor, config: GeneratorConfig) -> PolicyStep:
+    """The loss of a batch with these `means`."""
+    gain, kl, held, reward, supported = means
     short = torch.relu(config.entropy_floor - held)
     loss = kl_weight * kl + config.entropy_weight * short - gain
     return PolicyStep(loss, reward.detach(), kl.detach(), held.detach(), supported.detach())

@@ -1,15 +1,14 @@
 """One step of the policy gradient with static shapes, nothing read back by the host.
 
 Sampling, rewards, the clone's probabilities, loss, backward pass, clipping and AdamW. On a GPU the
-torch parts are compiled and the step is two CUDA graphs (gradients, update), so that gradients of
-several processes can be averaged in between; on a CPU the same code runs as it is.
+torch parts are compiled and the step is one CUDA graph; on a CPU the same code runs as it is. Of
+several processes each holds an equal part of the batch, and what they sum is in the graph as well.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.generator import decode
 from model.generator.config import GeneratorConfig
@@ -17,7 +16,8 @@ from model.generator.fused import policy
 from model.generator.fused.policy import Paths, Requests
 from model.generator.hints import Caution
 from model.generator.network import Network
-from model.generator.objective import Signal, adapted, policy_step
+from model.generator.objective import Signal, adapted, means, step_of
+from model.processes import ALONE, Processes
 
 __all__ = ["How", "Paths", "Requests", "Step", "best_here"]
 
@@ -63,7 +63,9 @@ class Step:
         caution: Caution,
         config: GeneratorConfig,
         how: How,
+        processes: Processes = ALONE,
     ):
+        self.processes = processes
         self.network, self.reference, self.requests = network, reference, requests
         self.caution, self.config, self.how = caution, config, how
         device, size = requests.dense.device, len(requests.dense)
@@ -86,8 +88,7 @@ class Step:
         if how.compiled and not how.kernels:
             self._first = policy.first_tokens
             self._whole = torch.compile(self._encoded, dynamic=False)
-        self.average: Callable[[nn.Module, Tensor], None] | None = None
-        self._graphs: tuple[torch.cuda.CUDAGraph, torch.cuda.CUDAGraph] | None = None
+        self._graph: torch.cuda.CUDAGraph | None = None
         self.told: Told | None = None
 
     def rate(self, rate: float) -> None:
@@ -100,26 +101,30 @@ class Step:
 
     def run(self) -> Told:
         """One update; captured at the first call where `how.graph`."""
-        if self.how.graph and self._graphs is None:
+        if self.how.graph and self._graph is None:
             self._capture()
-        first, second = self._graphs or (None, None)
-        self.gradients() if first is None else first.replay()
+        if self._graph is None:
+            self.gradients()
+            self._update()
+        else:
+            self._graph.replay()
         assert self.told is not None
-        if self.average is not None:
-            self.average(self.network, self.told.figures)
-        self._update() if second is None else second.replay()
         return self.told
 
     def gradients(self) -> Told:
-        """Loss and gradients at the samples that `uniform` draws."""
+        """Loss, figures and gradients of the whole batch at the samples that `uniform` draws."""
         for parameter in self.network.parameters():
             parameter.grad = None
         tokens = self._whole(self.network)
         with torch.no_grad():
             held = self._whole(self.reference)
-        loss, figures, options, log_prob = self._last(tokens, held)
-        loss.backward()
-        self.told = Told(loss.detach(), figures, options, log_prob)
+        own, options, log_prob = self._last(tokens, held)
+        whole = self.processes.total(own / self.processes.count)
+        step = step_of(whole, self.kl_weight, self.config)
+        step.loss.backward()
+        self.processes.add_gradients(self.network.parameters())
+        figures = torch.stack([step.reward, step.kl, step.entropy, step.supported])
+        self.told = Told(step.loss.detach(), figures, options, log_prob)
         return self.told
 
     def _encoded(self, network: Network) -> Tensor:
@@ -127,7 +132,8 @@ class Step:
         tokens = policy.layers(network, tokens, self.requests.present, self.how.kernels)
         return policy.normal(network, tokens, self.how.kernels)
 
-    def _judged(self, tokens: Tensor, held: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _judged(self, tokens: Tensor, held: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(means (5,) of the own groups, options, log-probabilities)."""
         asked, groups = self.requests, self.config.group
         own = policy.Pointer(self.network, tokens, asked, groups)
         choice = decode.drawn(self.uniform)
@@ -141,9 +147,8 @@ class Step:
                 self.caution.reward(mean, spread).to(walk.log_prob.dtype),
                 self.caution.supported(mean, spread),
             )
-        step = policy_step(walk, clone, signal, asked.log_count, self.kl_weight, self.config)
-        figures = torch.stack([step.reward.detach(), step.kl, step.entropy, step.supported])
-        return step.loss, figures, walk.options, walk.log_prob.detach()
+        own = means(walk, clone, signal, asked.log_count, self.config, None, self.processes)
+        return own, walk.options, walk.log_prob.detach()
 
     def _update(self) -> None:
         assert self.told is not None
@@ -162,14 +167,13 @@ class Step:
                 self.gradients()
                 self._update()
         torch.cuda.current_stream().wait_stream(side)
-        graphs = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+        graph = torch.cuda.CUDAGraph()
         self.optimiser.zero_grad(set_to_none=True)
-        with torch.cuda.graph(graphs[0]):
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # NCCL's watchdog asks too
             self.gradients()
-        with torch.cuda.graph(graphs[1], pool=graphs[0].pool()):
             self._update()
         self._put_back(kept)
-        self._graphs = graphs
+        self._graph = graph
 
     def _state(self) -> list[Tensor]:
         return [*self.network.parameters(), self.kl_weight]
