@@ -167,7 +167,13 @@ def load_bundle(folder: Path, sealed: bool = True, intact: Intact | None = None)
     slots = tuple(config["slots"])
     names = tuple(config["feature_service"]["names"])
     table = pq.read_table(folder / "elements.parquet")
-    reward = Reward.from_state(load_file(folder / "reward.safetensors"), config["reward"])
+    try:
+        reward = Reward.from_state(load_file(folder / "reward.safetensors"), config["reward"])
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise BadBundle(
+            f"the reward model in {folder} cannot be read: {error}; was it written by a newer "
+            "version? Read it with that one, or train again"
+        ) from error
     generator = None
     if "generator" in config:
         tensors = load_file(folder / "generator.safetensors")

@@ -53,8 +53,9 @@ def _scored(opened: Bundle, rows: Bags, known: Elements) -> dict[str, pa.Array]:
     low, high = rate_bounds(predicted.click, predicted.click_spread, opened.reward.members)
     nothing = pa.nulls(len(rows), pa.float64())
     conversion = nothing if predicted.conversion is None else pa.array(predicted.conversion)
+    seen = opened.reward.event == "click"  # else the log had none, and `click` is a conversion
     return {
-        "predicted_click": pa.array(predicted.click),
+        "predicted_click": pa.array(predicted.click) if seen else nothing,
         "predicted_conversion": conversion,
         "attribution": _attribution(opened.slots, rows, known, terms.element),
         "product_term": pa.array(np.asarray(terms.base + terms.product, np.float64)),

@@ -4,6 +4,7 @@ upworthy   lift over uniform choice on later tests of the archive, and the negat
 shop       a simulated shop with some 100,000 clicks whose truth is known
 ablations  our model without each of its parts, on both
 sparsity   our model and rivals on 1, 1/3, 1/10 and 1/30 of the displays, on both
+value      what a conversion is worth, beside the product's mean
 """
 
 import argparse
@@ -16,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.reward import control, known, lifts, ours, taken, upworthy
+from benchmarks.reward import control, known, lifts, ours, taken, upworthy, value
 from benchmarks.reward.shop import make_world
 from benchmarks.reward.task import Task
 
@@ -34,9 +35,10 @@ class Sizes:
     part_products: int = 30
     part_displays: int = 400_000
     draws: int = CONTROL_DRAWS
+    sold: tuple[int, ...] = (200_000, 1_000_000)
 
 
-SMALL = Sizes((20,), 10_000, 20, 100_000, 4)
+SMALL = Sizes((20,), 10_000, 20, 100_000, 4, (100_000,))
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -137,11 +139,17 @@ def _sparsity(asked: argparse.Namespace, sizes: Sizes) -> None:
     print(taken.sparsity(_parts(asked, sizes), asked.workers), flush=True)
 
 
+def _value(asked: argparse.Namespace, sizes: Sizes) -> None:
+    found = value.measure(asked.seed, sizes.part_products, sizes.sold, asked.workers)
+    print(value.report(found), flush=True)
+
+
 TABLES: dict[str, Callable[[argparse.Namespace, Sizes], None]] = {
     "upworthy": _upworthy,
     "shop": _shop,
     "ablations": _ablations,
     "sparsity": _sparsity,
+    "value": _value,
 }
 
 if __name__ == "__main__":

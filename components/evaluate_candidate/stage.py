@@ -146,9 +146,12 @@ def _incumbent(champion: Champion | None, judged_days: list[str]) -> dict[str, A
 def _scores(
     judged: Bags, candidate: Bundle, champion: Bundle | None, rows: TrainingSet, settings: Settings
 ) -> Any:
-    what = Outcomes(judged.clicks, judged.impressions, judged.product_id, judged.cluster_id)
-    mine = candidate.reward.predict(judged, rows.elements).click
-    theirs = None if champion is None else champion.reward.predict(judged, rows.elements).click
+    event = candidate.reward.event
+    counted = judged.clicks if event == "click" else judged.conversions
+    what = Outcomes(counted, judged.impressions, judged.product_id, judged.cluster_id)
+    mine = candidate.reward.rate(event, judged, rows.elements)
+    assert mine is not None, "a model predicts its own event"
+    theirs = None if champion is None else champion.reward.rate(event, judged, rows.elements)
     return score(what, mine, theirs, draws=settings.draws, seed=settings.seed)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from model.combinations import Space
 from model.reward.members import mode
+from model.reward.network import VALUE
 from model.reward.pieces import CHANCE, Pieces
 
 SHORT = 64  # shorter lists are scored directly
@@ -93,29 +94,26 @@ def grid_rewards(pieces: Pieces, halves: Halves) -> Tensor:
     """(B, L) mean reward of every listed combination in each of the B contexts of one product."""
     scale = pieces.scale
     first, second = (_sums(pieces, half) for half in (halves.first, halves.second))
-    base = pieces.base.double()
-    click = first.click[:, :, None] + second.click[:, None]
-    click = torch.baddbmm(click, first.factor, second.factor.transpose(1, 2))
-    click = click + mode(base[..., 0])[:, None, None]
-    reward = click.mul_(scale.slope).add_(scale.shift).sigmoid_().flatten(1)
+    base = mode(pieces.base, 1).double()
+
+    def added(head: int) -> Tensor:
+        pair = first.own[..., head][:, :, None] + second.own[..., head][:, None]
+        return pair + base[:, head][:, None, None]
+
+    click = torch.baddbmm(added(0), first.factor, second.factor.transpose(1, 2))
+    reward = click.mul_(scale.slope).add_(scale.shift).sigmoid_()
     if scale.target != "click":
-        chance = (
-            first.chance[:, :, None]
-            + second.chance[:, None]
-            + mode(base[..., CHANCE])[:, None, None]
-        )
-        reward = reward * torch.sigmoid(chance).flatten(1)
-    if scale.target == "value":
-        reward = reward * scale.worth.double()[:, None]
+        value = added(VALUE) if base.shape[1] > VALUE else None
+        reward = reward * scale.earned(reward, added(CHANCE), value)
+    reward = reward.flatten(1)
     return reward if halves.place is None else reward[:, halves.place]
 
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What n halves add by the mode: click (B, n), chance (B, n), factor (B, n, R)."""
+    """What n halves add by the mode: own (B, n, heads), factor (B, n, R)."""
 
-    click: Tensor
-    chance: Tensor
+    own: Tensor
     factor: Tensor
 
 
@@ -128,5 +126,5 @@ def _sums(pieces: Pieces, half: Tensor) -> Sums:
     unary = (own[:, slots, at] * shown[..., None]).sum(2).double()
     parts = pair[:, slots, at] * shown[..., None]
     factor = parts.sum(2).double()
-    inner = 0.5 * (factor.square() - parts.double().square().sum(2)).sum(2)
-    return Sums(unary[..., 0] + inner, unary[..., CHANCE], factor)
+    unary[..., 0] += 0.5 * (factor.square() - parts.double().square().sum(2)).sum(2)
+    return Sums(unary, factor)

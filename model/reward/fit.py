@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from model.bags import Bags
-from model.codes import coded
 from model.determinism import deterministic
 from model.elements import Elements
 from model.processes import ALONE, Processes
@@ -19,13 +18,13 @@ from model.reward.calibration import Calibration, fit_calibration, level_shift
 from model.reward.config import RewardConfig
 from model.reward.dispersion import estimated
 from model.reward.encoding import fit_encoding
-from model.reward.network import RewardNetwork
+from model.reward.network import HEADS, RewardNetwork
 from model.reward.reward import Reward
 from model.reward.rows import member_weights, rows_of, tuning_of
 from model.reward.training import Learner, Lesson
+from model.reward.value import levelled, product_values
 
 __all__ = ["Reward", "RewardConfig", "fit_reward"]
-VALUE_PRIOR = 10.0  # conversions of mean value that a product is credited with
 
 
 def fit_reward(
@@ -51,8 +50,13 @@ def fit_reward(
     written. Several `processes` learn the same model up to rounding. Raises ValueError where there is nothing
     to learn from: no displays, no final label, no click, a target that never happened; and where
     the loss stops being a number, or `start` has other sizes.
+
+    Where the log has conversions but no clicks, displays convert end to end (`Reward.event`).
     """
-    _check(train, config)
+    event = event_of(train, config)
+    if event == "conversion":
+        train, valid = (end_to_end(bags) for bags in (train, valid))
+    _check(train, config, event)
     if config.dispersion == 0:
         config = replace(config, dispersion=estimated(train))
     rng = np.random.default_rng(seed)
@@ -69,8 +73,10 @@ def fit_reward(
         config.landmarks,
     )
     inputs = encoding.element_inputs(elements.take(shown)).to(device)
-    rows = rows_of(encoding, train, shown, member_weights(train, config.members, rng), device)
-    network = RewardNetwork(encoding, config)
+    values = product_values(train)
+    weight = member_weights(train, config.members, rng)
+    rows = rows_of(encoding, train, shown, weight, device, values)
+    network = RewardNetwork(encoding, config, HEADS + (config.target == "value"))
     network.start(config, torch.Generator().manual_seed(seed))
     network.to(device)
     with torch.no_grad():
@@ -80,16 +86,29 @@ def fit_reward(
         network.bias[1] = _odds(train.conversions, train.clicks)
     if start is not None:
         start.warm(network, encoding)
-    tuning = tuning_of(encoding, valid, elements, shown, config, device)
+    tuning = tuning_of(encoding, valid, elements, shown, config, device, values)
     lesson = Lesson(inputs, rows, tuning, train.product_id)
     learner = Learner(network, lesson, config, seed, processes)
     with deterministic(device):
         _learn(learner, checkpoint, progress, saved)
     network.to("cpu")
-    values = _values(train)
-    reward = Reward(network, encoding, config, Calibration(), values, _base_rate(train, config))
-    calibration = _calibrated(reward, train, valid, elements, config)
-    return Reward(network, encoding, config, calibration, values, reward.base_rate)
+    rate = _base_rate(train, config)
+    draft = Reward(network, encoding, config, Calibration(), values, rate, event)
+    if network.heads > HEADS:
+        values = levelled(values, train, draft.log_ratio(train, elements))
+    calibration = _calibrated(draft, train, valid, elements, config)
+    return Reward(network, encoding, config, calibration, values, rate, event)
+
+
+def event_of(train: Bags, config: RewardConfig) -> str:
+    """What the first head predicts: the click, or the conversion where the log has no clicks."""
+    wanted = config.target != "click" and train.conversions.sum() > 0
+    return "conversion" if wanted and train.clicks.sum() == 0 else "click"
+
+
+def end_to_end(bags: Bags) -> Bags:
+    """The bags with their conversions, once these are final, in the place of clicks."""
+    return replace(bags, clicks=bags.conversions, click_mature=bags.conversion_mature)
 
 
 def _learn(
@@ -125,43 +144,35 @@ def _digest(learner: Learner) -> str:
     return told.hexdigest()
 
 
-def _check(train: Bags, config: RewardConfig) -> None:
+def _check(train: Bags, config: RewardConfig, event: str) -> None:
     mature = train.click_mature
     if not len(train) or train.impressions.sum() == 0:
         raise ValueError("found no displays to learn from, expected at least one; widen the window")
     if not mature.any():
         raise ValueError(
-            f"none of {len(train):,} bags has a final click label; wait for the attribution window "
+            f"none of {len(train):,} bags has a final {event} label; wait for the attribution window "
             "to close, or shorten it"
         )
     if train.clicks[mature].sum() == 0:
         raise ValueError(
-            f"found no click in {train.impressions[mature].sum():,.0f} displays; expected at least "
-            "one: check that clicks were delivered, or widen the window"
+            f"found no {event} in {train.impressions[mature].sum():,.0f} displays; expected at least "
+            f"one: check that {event}s were delivered, or widen the window"
         )
     if config.target != "click" and train.conversions.sum() == 0:
         raise ValueError(
             f"the target is {config.target}, but no display converted; choose click, or widen the "
             "window"
         )
+    if config.target == "value" and not train.value.sum() > 0:
+        raise ValueError(
+            f"the target is value, but {train.conversions.sum():,.0f} conversions were worth "
+            f"{train.value.sum():g} in all; send values with conversions, or choose conversion"
+        )
 
 
 def _odds(events: np.ndarray, trials: np.ndarray) -> float:
     """Log-odds of the overall rate, half an event added on both sides."""
     return math.log((events.sum() + 0.5) / (max(trials.sum() - events.sum(), 0) + 0.5))
-
-
-def _values(train: Bags) -> dict[str, float]:
-    """Mean value of a conversion by product, shrunk to the mean of all ("" is anybody's)."""
-    conversions = train.conversions.sum()
-    if conversions == 0:
-        return {}
-    usual = float(train.value.sum() / conversions)
-    names, codes = coded(train.product_id)
-    count = np.bincount(codes, train.conversions)
-    earned = np.bincount(codes, train.value)
-    shrunk = (earned + VALUE_PRIOR * usual) / (count + VALUE_PRIOR)
-    return {"": usual, **dict(zip(names.tolist(), shrunk.tolist(), strict=True))}
 
 
 def _base_rate(train: Bags, config: RewardConfig) -> float:

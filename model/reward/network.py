@@ -2,6 +2,9 @@
 
     z = bias + product + context + sum_s element_s + sum_s<t <u_s, u_t> + sum_s <v_s, W c>
 
+A second head says the same of a conversion after a click, and a third, where values are learned,
+of the log of a conversion's worth (value.py); they have no interactions.
+
 An element's term is linear in what is known of it: hashed n-grams, embeddings and their kernel
 features (smooth.py), ids, history; its
 interaction factor u and context factor v are linear in embeddings and ids. Members of the ensemble
@@ -18,6 +21,7 @@ from model.reward.config import RewardConfig
 from model.reward.encoding import ElementInputs, Encoding
 
 HEADS = 2  # click, conversion after a click
+VALUE = 2  # the third head, where there is one: log of what a conversion is worth
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,22 +64,22 @@ class Terms:
 class RewardNetwork(nn.Module):
     """The members' weights, the member being the second to last or last axis of each."""
 
-    def __init__(self, encoding: Encoding, config: RewardConfig) -> None:
+    def __init__(self, encoding: Encoding, config: RewardConfig, heads: int = HEADS) -> None:
         super().__init__()
         m, r, q = config.members, config.interaction, config.context_rank
-        self.members, self.rank, self.context_rank = m, r, q
-        self.width = m * (HEADS + r + q)
+        self.members, self.rank, self.context_rank, self.heads = m, r, q, heads
+        self.width = m * (heads + r + q)
         slots, contexts = len(encoding.slots), encoding.context_width
-        self.bias = nn.Parameter(torch.zeros(HEADS, m))
-        self.slot = nn.Parameter(torch.zeros(slots, HEADS, m))
-        self.product = nn.Parameter(torch.zeros(len(encoding.products) + 1, HEADS, m))
-        self.context = nn.Parameter(torch.zeros(contexts, HEADS, m))
-        self.text = nn.Parameter(torch.zeros(encoding.buckets, m * HEADS))
+        self.bias = nn.Parameter(torch.zeros(heads, m))
+        self.slot = nn.Parameter(torch.zeros(slots, heads, m))
+        self.product = nn.Parameter(torch.zeros(len(encoding.products) + 1, heads, m))
+        self.context = nn.Parameter(torch.zeros(contexts, heads, m))
+        self.text = nn.Parameter(torch.zeros(encoding.buckets, m * heads))
         self.dense = nn.Parameter(torch.zeros(encoding.dense_width, self.width))
-        self.smooth = nn.Parameter(torch.zeros(encoding.smooth_width, m * HEADS))
+        self.smooth = nn.Parameter(torch.zeros(encoding.smooth_width, m * heads))
         self.shared = nn.Parameter(torch.zeros(len(encoding.shared) + 1, self.width))
         self.own = nn.Parameter(torch.zeros(len(encoding.own) + 1, self.width))
-        self.history = nn.Parameter(torch.zeros(encoding.history_width + 1, HEADS, m))
+        self.history = nn.Parameter(torch.zeros(encoding.history_width + 1, heads, m))
         self.mixing = nn.Parameter(torch.zeros(contexts, m, q))
         for name in self._scales(config):
             self.register_buffer(f"anchor_{name}", torch.zeros(()), persistent=False)
@@ -83,7 +87,7 @@ class RewardNetwork(nn.Module):
     def start(self, config: RewardConfig, generator: torch.Generator) -> None:
         """Members at their anchors (members.py); random factors, a tenth of their prior, so that
         interactions have a gradient."""
-        m, cut = self.members, self.members * HEADS
+        m, cut = self.members, self.members * self.heads
         with torch.no_grad():
             for weight in (self.own, self.shared, self.dense):
                 noise = torch.randn(weight.shape, generator=generator)
@@ -128,8 +132,10 @@ class RewardNetwork(nn.Module):
         ids = self.own[inputs.own] + self.shared[inputs.shared]
         found = found + (ids if keep is None else ids * keep[:, None])
         m, rows = self.members, len(found)
-        term, pair, context = found.split([m * HEADS, m * self.rank, m * self.context_rank], dim=1)
-        placed = (term + words).reshape(rows, HEADS, m) + self.slot[inputs.slot]
+        term, pair, context = found.split(
+            [m * self.heads, m * self.rank, m * self.context_rank], dim=1
+        )
+        placed = (term + words).reshape(rows, self.heads, m) + self.slot[inputs.slot]
         return Outputs(
             placed.transpose(1, 2),
             pair.reshape(rows, m, self.rank),
@@ -137,7 +143,7 @@ class RewardNetwork(nn.Module):
         )
 
     def terms(self, outputs: Outputs, batch: Batch, head: int = 0) -> Terms:
-        """Parts of the log-odds of a head; only clicks have interactions."""
+        """Parts of the log-odds of a head; only the first has interactions."""
         present = (batch.element >= 0).to(outputs.term.dtype)[..., None]
         at = batch.element.clamp(min=0)
         element = outputs.term[at][..., head] * present
@@ -187,7 +193,7 @@ class RewardNetwork(nn.Module):
 
     def penalty(self, config: RewardConfig) -> Tensor:
         """(M,) minus log prior of the weights, up to a constant."""
-        m, cut, factors = self.members, self.members * HEADS, factor_scale(config)
+        m, cut, factors = self.members, self.members * self.heads, factor_scale(config)
         total = self.mixing.square().sum((0, 2)) / 2
         for name, scale in self._scales(config).items():
             weight = getattr(self, name)

@@ -1,24 +1,37 @@
 """Rewards of many combinations of the same candidates, without asking the network again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from model.reward.members import mode, spread
-from model.reward.network import Batch, Outputs, RewardNetwork
+from model.reward.network import VALUE, Batch, Outputs, RewardNetwork
 
 CHANCE = 1  # the conversion head
 
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """Calibration, what is earned, and the mean value of a conversion (B,)."""
+    """Calibration, what is earned, and the mean value of a conversion (B,).
+
+    direct: clicks are unknown, the first head speaks of conversions and the second of nothing.
+    """
 
     slope: float
     shift: float
     target: str
     worth: Tensor
+    direct: bool = False
+
+    def earned(self, event: Tensor, chance: Tensor, value: Tensor | None) -> Tensor:
+        """What a display earns, as a factor of the chance of its event (B, ...), from the log-odds
+        of a conversion after it and the log of what it is worth against its product's mean."""
+        factor = torch.ones_like(event) if self.direct else torch.sigmoid(chance)
+        if self.target == "value":
+            worth = self.worth.to(factor.dtype).reshape(-1, *[1] * (factor.dim() - 1))
+            factor = factor * (worth if value is None else worth * torch.exp(value))
+        return factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,37 +71,39 @@ class Pieces:
         present = (combinations >= 0).to(self.unary.dtype)[..., None]
         at = combinations.clamp(min=0)
         b = torch.arange(at.shape[0], device=at.device)[:, None]
-        click = self.base[:, None, :, 0]
-        chance = self.base[:, None, :, CHANCE]
+        heads = list(self.base[:, None, :, : self._heads].unbind(-1))
         total = square = torch.zeros((), device=at.device)
         for slot in range(at.shape[2]):
             here, k = present[:, :, slot], at[:, :, slot]
             unary = self.unary[b, slot, k] * here[..., None]
-            click, chance = click + unary[..., 0], chance + unary[..., CHANCE]
+            heads = [head + unary[..., h] for h, head in enumerate(heads)]
             factor = self.factor[b, slot, k] * here[..., None]
             total, square = total + factor, square + factor.square()
-        click = click + 0.5 * (total.square() - square).sum(-1)
-        return self._earned(self.scale.slope * click + self.scale.shift, chance)
+        heads[0] = heads[0] + 0.5 * (total.square() - square).sum(-1)
+        return self._earned(heads)
 
     def singles(self) -> tuple[Tensor, Tensor]:
         """(B, S, K) mean reward and spread of each candidate shown alone, as `score` has them."""
-        click = self.base[:, None, None, :, 0] + self.unary[..., 0]
-        chance = self.base[:, None, None, :, CHANCE] + self.unary[..., CHANCE]
-        shape, flat = click.shape[:3], (click.flatten(1, 2), chance.flatten(1, 2))
-        mean, spread = self._earned(self.scale.slope * flat[0] + self.scale.shift, flat[1])
-        return mean.view(shape), spread.view(shape)
+        each = self.base[:, None, None, :, : self._heads] + self.unary[..., : self._heads]
+        mean, spread = self._earned(list(each.flatten(1, 2).unbind(-1)))
+        return mean.view(each.shape[:3]), spread.view(each.shape[:3])
 
-    def _earned(self, click: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
-        each = torch.sigmoid(click)
+    @property
+    def _heads(self) -> int:
+        """How many heads the target needs."""
+        return 1 if self.scale.target == "click" else self.base.shape[-1]
+
+    def _earned(self, heads: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Heads (B, G, M)."""
+        each = torch.sigmoid(self.scale.slope * heads[0] + self.scale.shift)
         mean, doubt = mode(each), spread(each)
         if self.scale.target == "click":
             return mean, doubt
-        factor = torch.sigmoid(mode(chance))
-        if self.scale.target == "value":
-            factor = factor * self.scale.worth[:, None]
+        value = mode(heads[VALUE]) if len(heads) > VALUE else None
+        factor = self.scale.earned(mean, mode(heads[CHANCE]), value)
         return mean * factor, doubt * factor
 
     def take(self, rows: Tensor) -> "Pieces":
         """These contexts, in their order."""
-        scale = Scale(self.scale.slope, self.scale.shift, self.scale.target, self.scale.worth[rows])
+        scale = replace(self.scale, worth=self.scale.worth[rows])
         return Pieces(self.base[rows], self.unary[rows], self.factor[rows], scale)

@@ -16,9 +16,10 @@ from model.reward.earning import Earnings, earnings
 from model.reward.encoding import ElementInputs, Encoding
 from model.reward.members import mode
 from model.reward.members import spread as doubt
-from model.reward.network import Batch, RewardNetwork, Terms
+from model.reward.network import HEADS, VALUE, Batch, RewardNetwork, Terms
 from model.reward.pieces import Pieces, Scale
 from model.reward.shelf import Shelf
+from model.reward.value import worth
 from model.reward.warm import warm_start
 
 ROWS = 65536
@@ -27,7 +28,10 @@ ROWS = 65536
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What n bags earn a display, calibrated: click and its spread over members (n,); conversion
-    (n,) or None where the log had none; value (n,) or None; reward (n,) in the target's unit."""
+    (n,) or None where the log had none; value (n,) or None; reward (n,) in the target's unit.
+
+    Where the log had no clicks (`Reward.event` is conversion), `click` is a display's conversion.
+    """
 
     click: np.ndarray
     click_spread: np.ndarray
@@ -53,7 +57,11 @@ class Attribution:
 
 
 class Reward:
-    """An ensemble with one calibration; elements and products that it never saw are welcome."""
+    """An ensemble with one calibration; elements and products that it never saw are welcome.
+
+    event: what its first head predicts of a display, "click" or, where the log had no clicks,
+    "conversion". values: mean value of a conversion by product (value.py).
+    """
 
     def __init__(
         self,
@@ -63,6 +71,7 @@ class Reward:
         calibration: Calibration,
         values: Mapping[str, float],
         base_rate: float,
+        event: str = "click",
     ) -> None:
         self._network = network.eval().requires_grad_(False)
         self._encoding = encoding
@@ -71,30 +80,44 @@ class Reward:
         self._values = dict(values)
         self._read: tuple[Elements, ElementInputs] | None = None
         self.target, self.members = config.target, config.members
-        self.base_rate = base_rate
+        self.base_rate, self.event = base_rate, event
+        self._direct = event == "conversion"
 
     def predict(self, bags: Bags, elements: Elements) -> Prediction:
         """What these bags earn a display."""
-        click, spread, after = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]
-        for terms, chances in self._parts(bags, elements):
-            scaled = self._scaled(terms.total())
-            click.append(torch.sigmoid(mode(scaled)).numpy())
-            spread.append(doubt(torch.sigmoid(scaled)).numpy())
-            after.append(torch.sigmoid(mode(chances.total())).numpy())
-        clicks = np.concatenate(click).astype(np.float64)
+        found: list[list[np.ndarray]] = []
+        for heads in self._parts(bags, elements, self._network.heads):
+            logits = [terms.total() for terms in heads]
+            scaled = self._scaled(logits[0])
+            parts = (torch.sigmoid(mode(scaled)), doubt(torch.sigmoid(scaled)))
+            found.append([p.numpy() for p in (*parts, *map(mode, logits[1:]))])
+        columns = (
+            zip(*found, strict=True) if found else [(np.zeros(0),)] * (self._network.heads + 1)
+        )
+        clicks, spread, *after = (np.concatenate(column) for column in columns)
+        clicks = clicks.astype(np.float64)
         conversion = value = None
         if self._values:
-            conversion = clicks * np.concatenate(after)
-            value = conversion * self._worth(bags.product_id)
+            chance = 1.0 if self._direct else 1 / (1 + np.exp(-after[0].astype(np.float64)))
+            ratio = np.exp(after[1].astype(np.float64)) if len(after) > 1 else 1.0
+            conversion = clicks * chance
+            value = conversion * worth(self._values, bags.product_id) * ratio
         known = {"click": clicks, "conversion": conversion, "value": value}[self.target]
         assert known is not None, "a target without conversions is refused when training"
-        return Prediction(clicks, np.concatenate(spread), conversion, value, known)
+        return Prediction(clicks, spread, conversion, value, known)
+
+    def rate(self, event: str, bags: Bags, elements: Elements) -> np.ndarray | None:
+        """(n,) chance of a "click" or a "conversion" a display; None where its log did not have it."""
+        told = self.predict(bags, elements)
+        if event == self.event:
+            return told.click
+        return told.conversion if event == "conversion" else None
 
     def attribution(self, bags: Bags, elements: Elements) -> Attribution:
         """Contributions in log-odds that sum to the predicted click's."""
         slope, shift = self._calibration.slope, self._calibration.shift
         found: list[list[np.ndarray]] = []
-        for terms, _ in self._parts(bags, elements):
+        for (terms,) in self._parts(bags, elements, 1):
             each = slope * (terms.element + terms.pair)
             parts = (mode(each), doubt(each), slope * mode(terms.product))
             found.append([p.numpy() for p in (*parts, slope * mode(terms.context))])
@@ -136,8 +159,7 @@ class Reward:
             history=torch.from_numpy(history).to(device),
         )
         present = torch.from_numpy(candidates >= 0).to(device)
-        worth = torch.from_numpy(self._worth(products)).to(device, torch.float32)
-        scale = Scale(self._calibration.slope, self._calibration.shift, self.target, worth)
+        scale = self._scale(products, device)
         with torch.no_grad():
             found = Pieces.of(network, network.elements(inputs), batch, present, scale)
         self._network.to("cpu")
@@ -152,21 +174,20 @@ class Reward:
         return Shelf(
             self._network,
             self._encoding,
-            (self._calibration.slope, self._calibration.shift, self.target),
+            self._scale(products, "cpu"),
             outputs,
             torch.from_numpy(self._encoding.history_rows(elements.history[used])),
             torch.from_numpy(place.reshape(candidates.shape)),
             torch.from_numpy(candidates >= 0),
             torch.from_numpy(self._encoding.product_codes(products)),
-            torch.from_numpy(self._worth(products)).to(torch.float32),
         )
 
     def warm(self, network: RewardNetwork, encoding: Encoding) -> None:
         """Copies what this model learned into a network that is about to be trained."""
         warm_start(network, encoding, self._network, self._encoding)
 
-    def _parts(self, bags: Bags, elements: Elements) -> list[tuple[Terms, Terms]]:
-        """Terms of the click and of the conversion, a chunk of rows at a time."""
+    def _parts(self, bags: Bags, elements: Elements, heads: int) -> list[list[Terms]]:
+        """Terms of the first heads, a chunk of rows at a time."""
         if not len(bags):
             return []
         used, place = np.unique(np.maximum(bags.element, 0), return_inverse=True)
@@ -178,8 +199,7 @@ class Reward:
             for start in range(0, len(bags), ROWS):
                 rows = np.arange(start, min(start + ROWS, len(bags)))
                 batch = encode(self._encoding, bags.take(rows), element[rows])
-                heads = [self._network.terms(outputs, batch, head) for head in (0, 1)]
-                found.append((heads[0], heads[1]))
+                found.append([self._network.terms(outputs, batch, h) for h in range(heads)])
         return found
 
     def _inputs(self, elements: Elements) -> ElementInputs:
@@ -191,10 +211,17 @@ class Reward:
     def _scaled(self, logits: Tensor) -> Tensor:
         return self._calibration.slope * logits + self._calibration.shift
 
-    def _worth(self, product_id: np.ndarray) -> np.ndarray:
-        """(n,) mean value of a conversion of each product."""
-        usual = self._values.get("", 0.0)
-        return np.array([self._values.get(str(p), usual) for p in product_id], np.float64)
+    def _scale(self, product_id: np.ndarray, device: str) -> Scale:
+        known = torch.from_numpy(worth(self._values, product_id)).to(device, torch.float32)
+        slope, shift = self._calibration.slope, self._calibration.shift
+        return Scale(slope, shift, self.target, known, self._direct)
+
+    def log_ratio(self, bags: Bags, elements: Elements) -> np.ndarray:
+        """(n,) log of a conversion's worth against its product's mean; 0 without a value head."""
+        if self._network.heads <= VALUE:
+            return np.zeros(len(bags))
+        parts = self._parts(bags, elements, self._network.heads)
+        return np.concatenate([np.zeros(0), *(mode(h[VALUE].total()).numpy() for h in parts)])
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and JSON from which from_state makes the same model."""
@@ -208,21 +235,35 @@ class Reward:
             "calibration": asdict(self._calibration),
             "values": self._values,
             "base_rate": self.base_rate,
+            "heads": self._network.heads,
+            "event": self.event,
         }
         return tensors, described
 
     @staticmethod
     def from_state(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> "Reward":
         """The model of a state; predictions are the same to the last bit."""
+        heads = described.get("heads", HEADS)  # states from before the value head lack it
+        if heads not in (HEADS, VALUE + 1):
+            raise ValueError(
+                f"the reward model has {heads} heads, expected {HEADS} or {VALUE + 1}; a newer "
+                "version wrote it: read it with that one, or train again"
+            )
         config = RewardConfig(**described["config"])
         encoding = Encoding.from_json(described["encoding"], tensors)
-        network = RewardNetwork(encoding, config)
+        network = RewardNetwork(encoding, config, heads)
         blank = {"smooth": network.smooth.detach()}  # states from before smooth terms lack it
         weights = {k: v for k, v in tensors.items() if not Encoding.owns(k)}
         network.load_state_dict(blank | weights)
         calibration = Calibration(**described["calibration"])
         return Reward(
-            network, encoding, config, calibration, described["values"], described["base_rate"]
+            network,
+            encoding,
+            config,
+            calibration,
+            described["values"],
+            described["base_rate"],
+            described.get("event", "click"),
         )
 
 

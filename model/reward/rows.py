@@ -1,6 +1,7 @@
 """Bags as tensors, with the weight that each member gives to each of them."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +15,15 @@ from model.reward.config import RewardConfig
 from model.reward.encoding import ElementInputs, Encoding
 from model.reward.network import Batch
 from model.reward.reward import encode
+from model.reward.value import baskets
 
 HALF_WEIGHT = 0.9  # how far a member's weight of a cluster lies from 1
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Bags as tensors with their product's place (n,), counts (n,), and the weight of each member
-    (n, M)."""
+    """Bags as tensors with their product's place (n,), counts (n,), the weight of each member
+    (n, M), and what conversions were worth (n,) (value.py)."""
 
     batch: Batch
     group: Tensor
@@ -31,6 +33,8 @@ class Rows:
     weight: Tensor
     mature: Tensor
     converted: Tensor
+    ratio: Tensor
+    evidence: Tensor
 
     def take(self, index: Tensor) -> "Rows":
         b = self.batch
@@ -48,7 +52,17 @@ class Rows:
         return total.hexdigest()
 
 
-_COUNTS = ("group", "clicks", "displays", "conversions", "weight", "mature", "converted")
+_COUNTS = (
+    "group",
+    "clicks",
+    "displays",
+    "conversions",
+    "weight",
+    "mature",
+    "converted",
+    "ratio",
+    "evidence",
+)
 
 
 def member_weights(bags: Bags, members: int, rng: np.random.Generator) -> np.ndarray:
@@ -61,8 +75,14 @@ def member_weights(bags: Bags, members: int, rng: np.random.Generator) -> np.nda
 
 
 def rows_of(
-    encoding: Encoding, bags: Bags, shown: np.ndarray, weight: np.ndarray, device: str
+    encoding: Encoding,
+    bags: Bags,
+    shown: np.ndarray,
+    weight: np.ndarray,
+    device: str,
+    values: Mapping[str, float] | None = None,
 ) -> Rows:
+    """The bags of elements `shown`; `values`: mean value of a conversion by product."""
     place = np.searchsorted(shown, np.maximum(bags.element, shown[0] if len(shown) else 0))
     place = np.where(bags.element >= 0, place, -1)
     batch = encode(encoding, bags, place)
@@ -70,6 +90,7 @@ def rows_of(
         *(getattr(batch, n).to(device) for n in ("element", "product", "context", "history"))
     )
     clicks = np.minimum(bags.clicks, bags.impressions)
+    bought = baskets(bags, values or {})
     columns = (
         clicks,
         bags.impressions,
@@ -77,6 +98,8 @@ def rows_of(
         weight,
         bags.click_mature,
         bags.conversion_mature,
+        bought.ratio,
+        bought.evidence,
     )
     tensors = (torch.from_numpy(np.asarray(c, np.float32)).to(device) for c in columns)
     group = coded(bags.product_id)[1]
@@ -90,6 +113,7 @@ def tuning_of(
     shown: np.ndarray,
     config: RewardConfig,
     device: str,
+    values: Mapping[str, float],
 ) -> tuple[ElementInputs, Rows] | None:
     """The tuning rows with their own elements; None where they hold no click."""
     final = valid.take(np.flatnonzero(valid.click_mature))
@@ -97,4 +121,5 @@ def tuning_of(
         return None
     used = np.unique(final.element[final.element >= 0])
     inputs = encoding.element_inputs(elements.take(used)).to(device)
-    return inputs, rows_of(encoding, final, used, np.ones((len(final), config.members)), device)
+    even = np.ones((len(final), config.members))
+    return inputs, rows_of(encoding, final, used, even, device, values)

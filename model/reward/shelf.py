@@ -1,7 +1,7 @@
 """Some products' candidates as the reward network read them, kept for the next request."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,18 +16,17 @@ from model.reward.pieces import Pieces, Scale
 class Shelf:
     """What m candidates of P products contribute, and where they stand: `place` (P, S, K).
 
-    product and worth (P,): the products' codes and the mean values of their conversions.
+    product (P,): the products' codes.
     """
 
     network: RewardNetwork
     encoding: Encoding
-    scale: tuple[float, float, str]  # slope, shift, target
+    scale: Scale  # of the products, its worth (P,)
     outputs: Outputs
     history: Tensor  # (m, H)
     place: Tensor
     present: Tensor  # (P, S, K) bool
     product: Tensor
-    worth: Tensor
 
     def pieces(self, product: np.ndarray, context: Mapping[str, np.ndarray]) -> Pieces:
         """What any combination of the candidates needs, for requests of products (B,) here."""
@@ -38,7 +37,7 @@ class Shelf:
             context=torch.from_numpy(self.encoding.context_rows(context, len(product))),
             history=self.history,
         )
-        scale = Scale(*self.scale, self.worth[which])
+        scale = replace(self.scale, worth=self.scale.worth[which])
         with torch.no_grad():
             return Pieces.of(self.network, self.outputs, batch, self.present[which], scale)
 
@@ -52,13 +51,12 @@ class Shelf:
         return Shelf(
             self.network,
             self.encoding,
-            self.scale,
+            replace(self.scale, worth=self.scale.worth[one]),
             outputs,
             self.history[used],
             place.clamp(max=len(used) - 1),
             present,
             self.product[one],
-            self.worth[one],
         )
 
     @staticmethod
@@ -72,13 +70,12 @@ class Shelf:
         return Shelf(
             shelves[0].network,
             shelves[0].encoding,
-            shelves[0].scale,
+            replace(shelves[0].scale, worth=torch.cat([shelf.scale.worth for shelf in shelves])),
             Outputs(*(torch.cat(part) for part in parts)),
             torch.cat([shelf.history for shelf in shelves]),
             torch.cat([_wide(shelf.place + first, widest) for shelf, first in pairs]),
             torch.cat([_wide(shelf.present, widest) for shelf in shelves]),
             torch.cat([shelf.product for shelf in shelves]),
-            torch.cat([shelf.worth for shelf in shelves]),
         )
 
 

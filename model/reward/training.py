@@ -22,8 +22,9 @@ from model.reward.config import RewardConfig
 from model.reward.encoding import ElementInputs
 from model.reward.loss import binomial_loss, comparison_loss
 from model.reward.members import mode
-from model.reward.network import Outputs, RewardNetwork
+from model.reward.network import VALUE, Outputs, RewardNetwork
 from model.reward.rows import Rows
+from model.reward.value import value_loss
 
 CHECKS = 24  # how often in a training run the tuning rows are looked at
 LAST_RATE = 0.02  # share of the learning rate that is left at the end
@@ -102,7 +103,12 @@ class Learner:
             after, _ = network.logits(outputs, chosen.batch, head=1)
             final = chosen.weight * chosen.converted[:, None]
             loss = loss + binomial_loss(after, chosen.conversions, chosen.clicks, final)
-        return loss / config.dispersion
+        loss = loss / config.dispersion
+        if network.heads > VALUE:
+            chosen = rows.take(torch.nonzero(rows.evidence > 0)[:, 0])
+            ratio, _ = network.logits(outputs, chosen.batch, head=VALUE)
+            loss = loss + value_loss(ratio, chosen.ratio, chosen.evidence, chosen.weight)
+        return loss
 
     def _share(self) -> float:
         """Of the learning rate: a cosine from 1 down."""
@@ -186,9 +192,10 @@ def check_finite(loss: float, step: int) -> None:
 def tuning_loss(
     network: RewardNetwork, tuning: tuple[ElementInputs, Rows], config: RewardConfig
 ) -> float:
-    """Comparison within products and, where any product is known, the level; per click."""
+    """Comparison within products, the level where any product is known, and values; per click."""
     inputs, rows = tuning
-    found, _ = network.logits(network.elements(inputs), rows.batch)
+    outputs = network.elements(inputs)
+    found, _ = network.logits(outputs, rows.batch)
     logits = mode(found)[:, None]
     one = rows.weight[:, :1]
     groups = int(rows.group.max()) + 1
@@ -196,4 +203,7 @@ def tuning_loss(
     if bool((rows.batch.product > 0).any()):
         level = binomial_loss(logits, rows.clicks, rows.displays, one)
         loss = (1 - config.comparison) * level + config.comparison * loss
+    if network.heads > VALUE:
+        ratio = mode(network.logits(outputs, rows.batch, head=VALUE)[0])[:, None]
+        loss = loss + value_loss(ratio, rows.ratio, rows.evidence, one)
     return float(loss.sum() / rows.clicks.sum())

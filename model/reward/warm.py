@@ -23,10 +23,10 @@ def warm_start(
 
     Raises ValueError where the two have other sizes.
     """
-    sizes = [(n.members, n.rank, n.context_rank, len(n.text)) for n in (network, earlier)]
+    sizes = [(n.members, n.heads, n.rank, n.context_rank, len(n.text)) for n in (network, earlier)]
     if sizes[0] != sizes[1]:
         raise ValueError(
-            f"the model to start from has members, ranks and buckets {sizes[1]}, expected "
+            f"the model to start from has members, heads, ranks and buckets {sizes[1]}, expected "
             f"{sizes[0]}; start from none, or train with the options of that model"
         )
     with torch.no_grad():

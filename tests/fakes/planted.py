@@ -65,6 +65,24 @@ def planted(seed: int = 0, rows: int = 20_000, products: int = 6, base: float = 
     return Planted(bags, elements, effect, appeal)
 
 
+def sold(world: Planted, effect: np.ndarray, seed: int = 0, chance: float = 0.8) -> Bags:
+    """The bags, some clicks of which bought at their product's price times exp of the summed
+    `effect` (m,) of the elements shown, with log-normal noise of deviation 0.5 and mean 1."""
+    rng = np.random.default_rng([seed, 7])
+    bags = world.bags
+    bought = bags.clicks * (rng.random(len(bags)) < chance)
+    noise = np.exp(0.5 * rng.normal(size=len(bags)) - 0.125)
+    value = bought * expected_value(world, bags, effect) * noise
+    return replace(bags, conversions=bought, value=value)
+
+
+def expected_value(world: Planted, bags: Bags, effect: np.ndarray) -> np.ndarray:
+    """(n,) mean worth of a conversion of each bag in `sold`."""
+    price = 10.0 * np.exp(0.8 * np.arange(len(world.appeal)) / len(world.appeal))
+    product = np.array([int(name[1:]) for name in bags.product_id])
+    return price[product] * np.exp(effect[bags.element].sum(1))
+
+
 def halves(bags: Bags) -> tuple[Bags, Bags]:
     """Nine tenths to learn from, a tenth to tune on."""
     tuned = np.arange(len(bags)) % 10 == 0

@@ -14,12 +14,12 @@ SLOTS = ("title", "image", "highlight", "tag", "price")
 REQUESTS, MEMBERS, RANK = 4, 3, 2
 
 
-def pieces_of(target: str, slots: int, options: int, seed: int = 0) -> Pieces:
+def pieces_of(target: str, slots: int, options: int, seed: int = 0, heads: int = 2) -> Pieces:
     draw = torch.Generator().manual_seed(seed)
     shape = (REQUESTS, slots, options, MEMBERS)
     return Pieces(
-        torch.randn(REQUESTS, MEMBERS, 2, generator=draw) - 2.0,
-        0.5 * torch.randn(*shape, 2, generator=draw),
+        torch.randn(REQUESTS, MEMBERS, heads, generator=draw) - 2.0,
+        0.5 * torch.randn(*shape, heads, generator=draw),
         0.5 * torch.randn(*shape, RANK, generator=draw),
         Scale(0.8, -0.3, target, 1.0 + torch.rand(REQUESTS, generator=draw)),
     )
@@ -37,16 +37,18 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("target", ["click", "conversion", "value"])
+@pytest.mark.parametrize(
+    ("target", "heads"), [("click", 2), ("conversion", 2), ("value", 2), ("value", 3)]
+)
 @pytest.mark.parametrize("rules", RULES.values(), ids=RULES.keys())
 @pytest.mark.parametrize("sizes", [(40, 3), (4, 4, 5), (4, 5, 3, 4), (3, 3, 3, 2, 4)])
-def test_the_reward_by_halves_is_the_reward(target, rules, sizes):
+def test_the_reward_by_halves_is_the_reward(target, heads, rules, sizes):
     elements = elements_of({"p": sizes}, SLOTS[: len(sizes)], seed=1)
     space = space_of("p", elements, rules)
     listed = torch.from_numpy(space.enumerate().astype(np.int64))
     halves = Halves.of(listed)
     assert halves is not None
-    pieces = pieces_of(target, len(sizes), max(sizes))
+    pieces = pieces_of(target, len(sizes), max(sizes), heads=heads)
     direct = score(pieces, listed.expand(REQUESTS, -1, -1))
     np.testing.assert_allclose(grid_rewards(pieces, halves), direct, rtol=2e-6)
     which = np.zeros(REQUESTS, np.int64)
