@@ -1,4 +1,4 @@
-"""What features are about: an element is one candidate of one product's slot."""
+"""What features are about: products, their elements, and the cells of context."""
 
 from feast import Entity, ValueType
 
@@ -13,4 +13,10 @@ product = Entity(
     join_keys=["product_id"],
     value_type=ValueType.STRING,
     description="what is advertised",
+)
+context_cell = Entity(
+    name="context_cell",
+    join_keys=["cell_key"],
+    value_type=ValueType.STRING,
+    description="name=value of the published fields, by name, joined by the unit separator",
 )

@@ -7,7 +7,18 @@ import warnings
 import typer
 
 from components.errors import GencoError
-from pipelines.verbs import asking, day, deciding, inbox, judging, quality, scheduling, serve, trust
+from pipelines.verbs import (
+    asking,
+    day,
+    deciding,
+    features,
+    inbox,
+    judging,
+    quality,
+    scheduling,
+    serve,
+    trust,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +30,7 @@ TOPICS = (
     day,
     asking,
     deciding,
+    features,
     inbox,
     judging,
     quality,

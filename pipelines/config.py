@@ -66,10 +66,12 @@ class Ingest(Frozen):
 
 
 class Features(Frozen):
-    """Where Feast keeps its registry and its online values, and what embeds texts (extra `text`)."""
+    """Where Feast keeps its registry and its online values, what joins (spark: extra `spark`), and
+    what embeds texts (extra `text`)."""
 
     registry: str | None = None
     redis: str | None = None
+    offline: Literal["duckdb", "spark"] = "duckdb"
     text_encoder: Literal["minilm"] | None = None
 
 

@@ -64,16 +64,7 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
             config_digest=judged,
             unusual=config.quality.unusual,
         ),
-        "materialize_features": MaterializeFeatures(
-            project=config.name,
-            slots=config.slots,
-            holdout_days=config.holdout.days,
-            holdout_share=config.holdout.share,
-            registry=config.features.registry,
-            redis=config.features.redis,
-            memory=config.ingest.memory,
-            text_encoder=config.features.text_encoder,
-        ),
+        "materialize_features": features_settings(config),
         "train_reward": TrainReward(
             **training,
             target=config.reward.target,
@@ -119,6 +110,22 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
     plan = {stage: chosen.model_dump(mode="json") for stage, chosen in settings.items()}
     place = {"store": config.store, "endpoint": config.endpoint_url, "work": work}
     return {"place": place, **json.loads(json.dumps(plan))}
+
+
+def features_settings(config: Config) -> MaterializeFeatures:
+    """Which features this model has, and where Feast keeps them."""
+    return MaterializeFeatures(
+        project=config.name,
+        slots=config.slots,
+        holdout_days=config.holdout.days,
+        holdout_share=config.holdout.share,
+        cells=published_cells(config),
+        registry=config.features.registry,
+        redis=config.features.redis,
+        offline=config.features.offline,
+        memory=config.ingest.memory,
+        text_encoder=config.features.text_encoder,
+    )
 
 
 def notify_settings(config: Config) -> Notify:

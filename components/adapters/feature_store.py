@@ -1,26 +1,28 @@
-"""The one door to Feast: declare, join point in time, materialise, read online.
+"""The one door to Feast: register, join point in time, write and read online.
 
 The declarations live in feature_repo/ and name their Parquet files without a folder; this door
 says in which folder they lie when it registers them (Feast's duckdb store reads a relative path
 below the current folder), so the same declarations serve every run.
 """
 
-import contextlib
 import hashlib
-import importlib
-import io
 import os
-import sys
 import warnings
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-FEATURE_REPO = Path(__file__).resolve().parents[2] / "feature_repo"
-MODULES = ("ad_entities", "ad_sources", "ad_views", "ad_services")
+from components.adapters.feature_declarations import declarations, placed
+from components.adapters.feature_plan import Change, differences
+
+if TYPE_CHECKING:
+    from feast import FeatureService, FeatureView
+
 SERVICE = "reward_features"
+KEYS_AT_ONCE = 500_000  # of a point-in-time join: Feast holds a call's keys and answer in memory
+Offline = Literal["duckdb", "spark"]
 
 
 class FeatureDoor:
@@ -28,10 +30,17 @@ class FeatureDoor:
 
     `registry` is a SQL URL and `redis` a connection string; where not given, the environment's
     GENCO_FEAST_REGISTRY and GENCO_REDIS count (URLs may hold secrets), else SQLite and files.
+    `offline` is the engine of the join, `memory` what DuckDB may take of it before it spills.
     """
 
     def __init__(
-        self, folder: Path, project: str, registry: str | None = None, redis: str | None = None
+        self,
+        folder: Path,
+        project: str,
+        registry: str | None = None,
+        redis: str | None = None,
+        offline: Offline = "duckdb",
+        memory: str | None = None,
     ) -> None:
         _quiet()
         registry = registry or os.environ.get("GENCO_FEAST_REGISTRY")
@@ -42,81 +51,133 @@ class FeatureDoor:
         folder.mkdir(parents=True, exist_ok=True)
         online: dict[str, Any] = {"type": "sqlite", "path": str(folder / "online_store.db")}
         if redis is not None:
-            online = {"type": "redis", "connection_string": redis}
+            # what is written again for the same instant was corrected, and must replace it; that
+            # no older interval is written over a newer one is held by online.py's ledger
+            online = {"type": "redis", "connection_string": redis, "skip_dedup": True}
         where: Any = str(folder / "registry.db")
         if registry is not None:
             where = {"registry_type": "sql", "path": registry}
+        self._offline: Offline = offline
         config = RepoConfig(
             project=project.replace("-", "_"),
             provider="local",
             registry=where,
             online_store=online,
-            offline_store={"type": "duckdb"},
+            offline_store=_engine(offline, folder, memory),
             entity_key_serialization_version=3,
         )
         config.repo_path = folder
-        self._folder = folder
+        self.folder = folder
+        self.project = config.project
+        self.online_place = _place(redis, folder)
         self._store = FeatureStore(config=config)
 
     def apply(self) -> list[str]:
-        """Registers what feature_repo/ declares; returns the names of the views."""
-        declared = declarations()
-        for source in declared:
-            if hasattr(source, "file_options"):
-                source.file_options.uri = str(self._folder / Path(source.path).name)
-        self._store.apply(declared)
+        """Registers what feature_repo/ declares and nothing else; returns the names of the views."""
+        declared = placed(declarations(), self.folder, self._offline)
+        kept = {(type(one).__name__, one.name) for one in declared}
+        gone = [o for o in self.registered() if (type(o).__name__, o.name) not in kept]
+        self._store.apply(declared, objects_to_delete=gone, partial=False)
         return sorted(view.name for view in self._store.list_feature_views())
 
-    def history_at(self, keys: pa.Table) -> pa.Table:
-        """Features of each element_key as known at its event_timestamp; nulls where unknown.
+    def plan(self) -> list[Change]:
+        """What `apply` would change in the registry."""
+        return differences(self.registered(), declarations())
 
-        Rows keep no order; values written later than the timestamp are left out.
+    def fingerprints(self) -> dict[str, str | None]:
+        """The reward model's service as registered (None: it is not) and as declared."""
+        declared = {one.name: one for one in declarations()}
+        known = {(type(one).__name__, one.name) for one in self.registered()}
+        return {
+            "registered": self.fingerprint() if ("FeatureService", SERVICE) in known else None,
+            "declared": fingerprint(declared[SERVICE], declared.__getitem__),
+        }
+
+    def registered(self) -> list[Any]:
+        """Entities, views and services as the registry has them."""
+        self._store.refresh_registry()
+        entities = [one for one in self._store.list_entities() if not one.name.startswith("__")]
+        return [
+            *entities,
+            *self._store.list_feature_views(),
+            *self._store.list_feature_services(),
+        ]
+
+    def view(self, name: str) -> "FeatureView":
+        return self._store.get_feature_view(name)
+
+    def history_at(self, keys: pa.Table, features: str | Sequence[str] = SERVICE) -> pa.Table:
+        """Features of each row of keys as known at its event_timestamp; nulls where unknown.
+
+        `features` names a service, or features as view:feature. Rows keep no order; values written
+        later than the timestamp are left out.
         """
-        job = self._store.get_historical_features(
-            entity_df=keys.to_pandas(),
-            features=self._store.get_feature_service(SERVICE),
-            filter_by_created_timestamp=True,
-        )
-        return job.to_arrow()
+        asked = self._store.get_feature_service(features) if isinstance(features, str) else features
+        parts = []
+        for first in range(0, max(len(keys), 1), KEYS_AT_ONCE):
+            job = self._store.get_historical_features(
+                entity_df=keys.slice(first, KEYS_AT_ONCE).to_pandas(),
+                features=asked if not isinstance(asked, Sequence) else list(asked),
+                filter_by_created_timestamp=True,
+            )
+            parts.append(job.to_arrow())
+        return pa.concat_tables(parts)
 
-    def materialize(self, start: datetime, end: datetime) -> None:
-        """The online store holds each entity's latest values of start..end."""
-        with contextlib.redirect_stdout(io.StringIO()):  # Feast prints its progress
-            self._store.materialize(start.replace(tzinfo=UTC), end.replace(tzinfo=UTC))
+    def write_online(self, view: str, rows: pa.Table) -> None:
+        """The online store holds these rows: the view's join keys, features and timestamps."""
+        self._store.write_to_online_store(view, df=rows.to_pandas())
 
-    def online(self, element_keys: list[str]) -> pa.Table:
-        """The online values of these elements, in their order."""
+    def online(
+        self, keys: Mapping[str, Sequence[Any]], features: str | Sequence[str] = SERVICE
+    ) -> pa.Table:
+        """Online values in the order of the keys (join key -> values), nulls where there are none.
+
+        Beside each feature stands <feature>__ts, seconds since 1970 of its event, 0 where unknown.
+        """
+        asked = self._store.get_feature_service(features) if isinstance(features, str) else features
         answer = self._store.get_online_features(
-            features=self._store.get_feature_service(SERVICE),
-            entity_rows=[{"element_key": key} for key in element_keys],
+            features=asked if not isinstance(asked, Sequence) else list(asked),
+            entity_rows=[
+                dict(zip(keys, row, strict=True)) for row in zip(*keys.values(), strict=True)
+            ],
         )
-        return answer.to_arrow()
+        return answer.to_arrow(include_event_timestamps=True)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, service: str = SERVICE) -> str:
         """Names the registered service: views, fields, types, ttl; not when it was applied."""
-        service = self._store.get_feature_service(SERVICE)
-        text = [service.name]
-        for projection in service.feature_view_projections:
-            view = self._store.get_feature_view(projection.name)
-            fields = [f"{f.name}:{f.dtype}" for f in projection.features]
-            text.append(f"{view.name} {view.ttl} {view.entities} {fields}")
-        return hashlib.sha256("\n".join(text).encode()).hexdigest()[:16]
+        return fingerprint(self._store.get_feature_service(service), self.view)
 
 
-def declarations() -> list[Any]:
-    """Every Feast object that feature_repo/ declares, each once."""
-    from feast import Entity, FeatureService, FeatureView, FileSource
+def fingerprint(service: "FeatureService", view_of: Any) -> str:
+    """Names a service by what it gives; `view_of` is name -> view."""
+    text = [service.name]
+    for projection in service.feature_view_projections:
+        view = view_of(projection.name)
+        fields = [f"{f.name}:{f.dtype}" for f in projection.features]
+        text.append(f"{view.name} {view.ttl} {view.entities} {fields}")
+    return hashlib.sha256("\n".join(text).encode()).hexdigest()[:16]
 
-    kinds = (Entity, FeatureService, FeatureView, FileSource)
-    found: dict[int, Any] = {}
-    sys.path.insert(0, str(FEATURE_REPO))
-    try:
-        for name in MODULES:
-            module = importlib.import_module(name)
-            found |= {id(v): v for v in vars(module).values() if isinstance(v, kinds)}
-    finally:
-        sys.path.remove(str(FEATURE_REPO))
-    return list(found.values())
+
+def _place(redis: str | None, folder: Path) -> str:
+    """Names where online values lie, without its secrets."""
+    if redis is not None:
+        return "redis-" + hashlib.sha256(redis.split(",")[0].encode()).hexdigest()[:12]
+    return "sqlite-" + hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:12]
+
+
+def _engine(offline: Offline, folder: Path, memory: str | None) -> dict[str, Any]:
+    """Feast's settings of the offline store."""
+    if offline == "spark":
+        from components.adapters.feature_spark import spark_settings
+
+        return spark_settings(folder)
+    if memory is not None:
+        import ibis
+
+        # Feast's duckdb store works on ibis' default connection
+        ibis.get_backend().raw_sql(f"SET memory_limit = '{memory}'")
+        ibis.get_backend().raw_sql(f"SET temp_directory = '{folder / 'spill'}'")
+    return {"type": "duckdb"}
 
 
 def _quiet() -> None:

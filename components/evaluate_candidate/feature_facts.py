@@ -1,7 +1,7 @@
 """What the evidence says of the features: fresh, present, the same online, and never early.
 
 The check for values that a row could not know yet does not ask Feast again: it looks each sampled
-value up in the published history itself, by DuckDB's ASOF join, and compares.
+value up in the published history itself, in DuckDB, and compares.
 """
 
 from typing import Any
@@ -68,17 +68,20 @@ def _shown(slots: tuple[str, ...], query: str) -> str:
 def _as_known() -> str:
     """Of sampled values: how many were checked, and how many are not what was known by then."""
     names = ", ".join(f"h.{name}" for name in ELEMENT_FEATURES)
-    fresh = f"h.event_timestamp > s.day - INTERVAL {KNOWN_DAYS} DAY"
-    written = "h.created_timestamp <= s.day"
     return f"""
     , sampled AS (
-        SELECT * FROM shown WHERE bag_id IN (
+        SELECT row_number() OVER () AS place, * FROM shown WHERE bag_id IN (
             SELECT bag_id FROM (SELECT DISTINCT bag_id FROM shown)
             ORDER BY hash(bag_id) LIMIT {CHECKED_BAGS})
     ), looked_up AS (
-        SELECT s.got, CASE WHEN {fresh} AND {written} THEN [{names}] END AS known
-        FROM sampled s ASOF LEFT JOIN history h
-        ON s.element_key = h.element_key AND s.day >= h.event_timestamp
+        SELECT any_value(s.got) AS got,
+               arg_max([{names}], row(h.event_timestamp, h.created_timestamp))
+                   FILTER (h.element_key IS NOT NULL) AS known
+        FROM sampled s LEFT JOIN history h
+        ON s.element_key = h.element_key AND h.event_timestamp <= s.day
+           AND h.created_timestamp <= s.day
+           AND h.event_timestamp >= s.day - INTERVAL {KNOWN_DAYS} DAY
+        GROUP BY place
     )
     SELECT count(*), count(*) FILTER (
         (got IS NULL) != (known IS NULL)

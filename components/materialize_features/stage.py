@@ -1,15 +1,18 @@
 """Fit bags -> Feast's offline and online features, the training set and the elements table."""
 
-import random
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.adapters.feature_store import FeatureDoor
-from components.day import Day, Frozen, once
+from components.adapters.feature_store import FeatureDoor, Offline
+from components.day import Day, Frozen, attempt_path, once
 from components.errors import Failed
 from components.ingest_logs.inputs import shift
+from components.ingest_logs.stage import NAME as INGEST
+from components.materialize_features.content import build_content
 from components.materialize_features.history import ELEMENT_FEATURES, build_history
+from components.materialize_features.online import Interval, Online, materialize
+from components.materialize_features.parity import Parity, parity
 from components.materialize_features.training import (
     choose_split,
     first_judging_day,
@@ -25,18 +28,21 @@ if TYPE_CHECKING:
     import duckdb
 
 NAME = "materialize_features"
-PARITY_SAMPLE = 50
+VIEWS = ("element_history", "product_history", "cell_history", "element_content")
+EVER = "1970-01-01"
 
 
 class Settings(Frozen):
-    """Slots in order, how to hold out, and where Feast keeps its registry and online values."""
+    """Slots in order, how to hold out, the fields of a cell, and Feast's engines and places."""
 
     project: str
     slots: tuple[str, ...]
     holdout_days: int | None
     holdout_share: float | None
+    cells: tuple[str, ...] = ()
     registry: str | None = None
     redis: str | None = None
+    offline: Offline = "duckdb"
     memory: str
     text_encoder: str | None = None
 
@@ -66,16 +72,16 @@ def _work(day: Day, settings: Settings) -> Result:
 
     window = read_window(day)
     days = fit_days(day, window)
-    folder = Path(day.work) / "feast"
-    door = FeatureDoor(folder, settings.project, settings.registry, settings.redis)
+    door = open_door(day, settings)
     with day.scratch("features") as scratch:
         database = duckdb.connect(str(scratch / "features.duckdb"))
         database.execute(f"SET memory_limit = {quote(settings.memory)}")
         database.execute("SET TimeZone = 'UTC'")
         database.execute(f"CREATE VIEW bags AS SELECT * FROM {parquet(fit_bags(day, days))}")
+        _load_deliveries(database, day, window)
         _load_elements(database, day, window)
-        build_history(database, day.ds)
-        _write_sources(database, day, folder)
+        build_history(database, day.ds, settings.cells)
+        _write_sources(database, day, door.folder)
         door.apply()
         split = choose_split(database, settings.holdout_days, settings.holdout_share)
         _join(database, door, day.ds, first_judging_day(database, split))
@@ -86,11 +92,9 @@ def _work(day: Day, settings: Settings) -> Result:
         elements = write_elements(database, target)
         text = _embed(day, settings, target)
         day.storage().upload(target, day.path(NAME, "elements.parquet"))
-        start = datetime.combine(date.fromisoformat(min(days)), time())
-        door.materialize(start, datetime.combine(date.fromisoformat(day.ds), time()) + timedelta(1))
-        parity = _parity(database, door)
         nulls = _null_share(database)
         database.close()
+        compared = _serve(Online(door, day.storage(), scratch), day.ds, min(days))
     return Result(
         rows=rows,
         elements=elements,
@@ -100,8 +104,58 @@ def _work(day: Day, settings: Settings) -> Result:
         feature_names=list(ELEMENT_FEATURES),
         fingerprint=door.fingerprint(),
         null_share=nulls,
-        parity=parity,
+        parity=compared,
         text=text,
+    )
+
+
+def open_door(day: Day, settings: Settings) -> FeatureDoor:
+    """Feast on the day's work folder."""
+    return FeatureDoor(
+        Path(day.work) / "feast",
+        settings.project,
+        settings.registry,
+        settings.redis,
+        settings.offline,
+        settings.memory,
+    )
+
+
+def served_interval(view: str, first: str, last: str) -> Interval:
+    """What is served of a view: its values of the days first..last; of content whatever came."""
+    start = EVER if view == "element_content" else first
+    moments = (datetime.fromisoformat(day).replace(tzinfo=UTC) for day in (start, shift(last, 1)))
+    return Interval(*moments)
+
+
+def _serve(online: Online, ds: str, first: str) -> dict[str, int]:
+    """Writes every view's online values and compares a sample of each with the tables."""
+    told: list[Parity] = []
+    for view in VIEWS:
+        interval = served_interval(view, first, ds)
+        materialize(online, view, interval)
+        found = parity(online.door, view, online.door.folder / f"{view}.parquet", interval)
+        if found.equal != found.sampled:
+            raise Failed(
+                f"online values of {view} differ from offline ones for "
+                f"{found.sampled - found.equal} of {found.sampled} sampled keys; expected "
+                "equality: nobody else may write this project's online values; run the day again"
+            )
+        told.append(found)
+    names = ("sampled", "equal", "newer")
+    return {name: sum(getattr(one, name) for one in told) for name in names}
+
+
+def _load_deliveries(database: "duckdb.DuckDBPyConnection", day: Day, window: Window) -> None:
+    """Table `deliveries`: the partition of the logs that brought a bag's click."""
+    storage = day.storage()
+    files = [
+        storage.fetch(f"{attempt_path(dt, attempt)}/{INGEST}/events.parquet")
+        for dt, attempt in sorted(window.made.items())
+    ]
+    database.execute(
+        f"CREATE TABLE deliveries AS SELECT bag_id, max(CAST(dt AS DATE)) AS delivered "
+        f"FROM {parquet(files)} WHERE kind = 'clicks' GROUP BY bag_id"
     )
 
 
@@ -126,6 +180,7 @@ def _load_elements(database: "duckdb.DuckDBPyConnection", day: Day, window: Wind
     latest = catalog_file(day, window, "elements")
     assert known is not None
     assert latest is not None
+    build_content(database, known)
     database.execute(
         f"""
         CREATE TABLE elements AS
@@ -140,7 +195,7 @@ def _load_elements(database: "duckdb.DuckDBPyConnection", day: Day, window: Wind
 
 def _write_sources(database: "duckdb.DuckDBPyConnection", day: Day, folder: Path) -> None:
     """The views' Parquet files, for Feast here and in the store for whoever reads them there."""
-    for table in ("element_history", "product_history"):
+    for table in VIEWS:
         local = folder / f"{table}.parquet"
         draft = folder / f".{table}.parquet"
         database.execute(f"COPY {table} TO {quote(str(draft))} (FORMAT parquet, COMPRESSION zstd)")
@@ -160,30 +215,6 @@ def _join(database: "duckdb.DuckDBPyConnection", door: FeatureDoor, ds: str, jud
         database.register("joined_features", joined)
         database.execute(f"CREATE TABLE {table} AS SELECT * FROM joined_features")
         database.unregister("joined_features")
-
-
-def _parity(database: "duckdb.DuckDBPyConnection", door: FeatureDoor) -> dict[str, int]:
-    """How many sampled elements have the same values online as offline."""
-    names = ", ".join(ELEMENT_FEATURES)
-    rows = database.execute(
-        f"SELECT element_key, {names} FROM latest WHERE weight_1 IS NOT NULL ORDER BY element_key"
-    ).fetchall()
-    sample = random.Random(0).sample(rows, min(PARITY_SAMPLE, len(rows)))
-    if not sample:
-        return {"sampled": 0, "equal": 0}
-    online = door.online([row[0] for row in sample]).to_pylist()
-    equal = sum(_same(row, served) for row, served in zip(sample, online, strict=True))
-    if equal != len(sample):
-        raise Failed(
-            f"online features differ from offline ones for {len(sample) - equal} of {len(sample)} "
-            "sampled elements; expected equality: materialise the window again before training"
-        )
-    return {"sampled": len(sample), "equal": equal}
-
-
-def _same(offline: tuple[Any, ...], online: dict[str, Any]) -> bool:
-    pairs = zip(ELEMENT_FEATURES, offline[1:], strict=True)
-    return all(online[name] is not None and abs(online[name] - v) < 1e-5 for name, v in pairs)
 
 
 def _null_share(database: "duckdb.DuckDBPyConnection") -> float:

@@ -10,10 +10,22 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from components.adapters.feature_store import FeatureDoor
-from components.materialize_features.history import ELEMENT_FEATURES, PRODUCT_FEATURES
+from components.materialize_features.content import CONTENT_FEATURES
+from components.materialize_features.history import (
+    CELL_FEATURES,
+    ELEMENT_FEATURES,
+    PRODUCT_FEATURES,
+)
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 INSTANT = pa.timestamp("us", tz="UTC")
+VIEWS = {
+    "element_history": ("element_key", ELEMENT_FEATURES),
+    "product_history": ("product_id", PRODUCT_FEATURES),
+    "cell_history": ("cell_key", CELL_FEATURES),
+    "element_content": ("element_key", CONTENT_FEATURES),
+}
+SERVICE = "serving_features"  # has all of them
 Row = tuple[str, float, float, float]  # element, hours to its event, hours more to created, value
 
 
@@ -22,11 +34,8 @@ def _at(hours: float) -> datetime:
 
 
 def _write(folder: Path, rows: list[Row]) -> None:
-    """Both views' files; the product's is there only because it is declared."""
-    for name, key, features in (
-        ("element_history", "element_key", ELEMENT_FEATURES),
-        ("product_history", "product_id", PRODUCT_FEATURES),
-    ):
+    """Every view's file, with the same rows in each."""
+    for name, (key, features) in VIEWS.items():
         columns = {key: pa.array([row[0] for row in rows], pa.string())}
         columns |= {f: pa.array([row[3] for row in rows], pa.float32()) for f in features}
         columns["event_timestamp"] = pa.array([_at(row[1]) for row in rows], INSTANT)
@@ -46,16 +55,19 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> tuple[FeatureDoor, Path]:
 def _known(
     door: tuple[FeatureDoor, Path], rows: list[Row], asked: list[tuple[str, float]]
 ) -> dict[tuple[str, datetime], tuple[float | None, ...]]:
-    """(element, instant) -> its features as known then."""
+    """(entity, instant) -> a feature of each view as known then."""
     store, folder = door
     _write(folder, rows)
+    names = pa.array([key for key, _ in asked], pa.string())
     keys = {
-        "element_key": pa.array([key for key, _ in asked], pa.string()),
+        **{key: names for key, _ in VIEWS.values()},
         "event_timestamp": pa.array([_at(hours) for _, hours in asked], INSTANT),
     }
     return {
-        (row["element_key"], row["event_timestamp"]): tuple(row[f] for f in ELEMENT_FEATURES)
-        for row in store.history_at(pa.table(keys)).to_pylist()
+        (row["element_key"], row["event_timestamp"]): tuple(
+            row[features[0]] for _, features in VIEWS.values()
+        )
+        for row in store.history_at(pa.table(keys), SERVICE).to_pylist()
     }
 
 
@@ -92,8 +104,16 @@ def test_rows_that_happened_or_were_written_later_change_no_feature(
 def test_the_newest_value_that_was_written_in_time_is_the_one_known(door) -> None:
     rows = [("a", 1, 0, 1.0), ("a", 5, 0, 5.0), ("a", 6, 30, 6.0), ("a", 20, 0, 20.0)]
     found = _known(door, rows, [("a", 10), ("a", 40), ("b", 10)])
-    assert {(k, t): v[0] for (k, t), v in found.items()} == {
-        ("a", _at(10)): 5.0,
-        ("a", _at(40)): 20.0,
-        ("b", _at(10)): None,
+    assert found == {
+        ("a", _at(10)): (5.0,) * len(VIEWS),
+        ("a", _at(40)): (20.0,) * len(VIEWS),
+        ("b", _at(10)): (None,) * len(VIEWS),
+    }
+
+
+def test_a_history_is_forgotten_after_its_time_and_what_an_element_is_never(door) -> None:
+    found = _known(door, [("a", 0, 0, 1.0)], [("a", 29 * 24), ("a", 29 * 24 + 1)])
+    assert found == {
+        ("a", _at(29 * 24)): (1.0, 1.0, 1.0, 1.0),
+        ("a", _at(29 * 24 + 1)): (None, None, None, 1.0),
     }

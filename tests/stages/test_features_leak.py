@@ -8,14 +8,17 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from tiny_day import TinyDay, judge
 from tiny_logs import DS, SLOTS, click, impression, write_catalog, write_lines
 
-from components.adapters.feature_store import FeatureDoor, declarations
+from components.adapters.feature_declarations import declarations
+from components.adapters.feature_store import FeatureDoor
 from components.materialize_features import stage as materialize_features
+from components.materialize_features.content import CONTENT_FEATURES
 from components.materialize_features.history import (
+    CELL_FEATURES,
     ELEMENT_FEATURES,
     PRODUCT_FEATURES,
     build_history,
@@ -24,7 +27,9 @@ from components.materialize_features.history import (
 FIRST = date(2026, 3, 1)
 BAGS = pa.schema(
     [
+        ("bag_id", pa.string()),
         ("product_id", pa.string()),
+        ("context", pa.struct([("device", pa.string())])),
         ("creative", pa.list_(pa.struct([("slot", pa.string()), ("element", pa.string())]))),
         ("ds", pa.string()),
         ("clicked_at", pa.timestamp("us")),
@@ -32,14 +37,25 @@ BAGS = pa.schema(
         ("clicks", pa.int64()),
     ]
 )
-Bag = tuple[int, str, str, int, int | None]  # day, product, title, displays, days to its click
+# day, product, title, displays, days to its click, days from there to the click's delivery
+Bag = tuple[int, str, str, int, int | None, int]
+TABLES = {
+    "element_history": (("product_id", "slot", "element"), ELEMENT_FEATURES),
+    "product_history": (("product_id",), PRODUCT_FEATURES),
+    "cell_history": (("cell_key",), CELL_FEATURES),
+}
+VIEWS = {name: features for name, (_, features) in TABLES.items()} | {
+    "element_content": CONTENT_FEATURES
+}
 
 
 def bags_of(rows: list[Bag]) -> pa.Table:
     return pa.Table.from_pylist(
         [
             {
+                "bag_id": str(number),
                 "product_id": product,
+                "context": {"device": title},
                 "creative": [
                     {"slot": "title", "element": title},
                     {"slot": "image", "element": "m"},
@@ -51,32 +67,64 @@ def bags_of(rows: list[Bag]) -> pa.Table:
                 "impressions": shown,
                 "clicks": 0 if lag is None else 1,
             }
-            for day, product, title, shown, lag in rows
+            for number, (day, product, title, shown, lag, _) in enumerate(rows)
         ],
         BAGS,
     )
 
 
-def history(rows: list[Bag], table: str, last: int) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-    """(entity, day's end) -> features, of the ends up to and with the start of day `last`."""
-    keys = ("product_id", "slot", "element") if table == "element_history" else ("product_id",)
-    names = ELEMENT_FEATURES if table == "element_history" else PRODUCT_FEATURES
-    database = duckdb.connect()
-    database.execute("SET TimeZone = 'UTC'")
-    database.register("bags", bags_of(rows))
-    build_history(database, (FIRST + timedelta(9)).isoformat())
-    until = (FIRST + timedelta(last)).isoformat()
-    found = database.execute(
-        f"SELECT {', '.join((*keys, 'event_timestamp::DATE', *names))} FROM {table} "
-        f"WHERE event_timestamp <= TIMESTAMPTZ '{until}'"
-    ).fetchall()
-    return {row[: len(keys) + 1]: row[len(keys) + 1 :] for row in found}
+def deliveries_of(rows: list[Bag]) -> pa.Table:
+    came = {
+        str(number): FIRST + timedelta(day + lag + late)
+        for number, (day, _, _, _, lag, late) in enumerate(rows)
+        if lag is not None
+    }
+    return pa.table(
+        {
+            "bag_id": pa.array(list(came), pa.string()),
+            "delivered": pa.array(list(came.values()), pa.date32()),
+        }
+    )
+
+
+Versions = dict[tuple[Any, ...], tuple[Any, ...]]
+
+
+def history(rows: list[Bag], table: str, known: int) -> Versions:
+    """(entity, day's end, day created) -> features, of what was known at the start of a day."""
+    keys, names = TABLES[table]
+    with duckdb.connect() as database:
+        database.execute("SET TimeZone = 'UTC'")
+        database.register("bags", bags_of(rows))
+        database.register("deliveries", deliveries_of(rows))
+        build_history(database, (FIRST + timedelta(9)).isoformat(), ("device",))
+        until = (FIRST + timedelta(known)).isoformat()
+        times = ("event_timestamp::DATE", "created_timestamp::DATE")
+        found = database.execute(
+            f"SELECT {', '.join((*keys, *times, *names))} FROM {table} "
+            f"WHERE created_timestamp <= TIMESTAMPTZ '{until}'"
+        ).fetchall()
+    return {row[: len(keys) + 2]: row[len(keys) + 2 :] for row in found}
 
 
 def bag(first: int, last: int) -> st.SearchStrategy[Bag]:
     lag = st.one_of(st.none(), st.integers(0, 3))
     names = (st.sampled_from("pq"), st.sampled_from("abc"))
-    return st.tuples(st.integers(first, last), *names, st.integers(1, 30), lag)
+    return st.tuples(
+        st.integers(first, last), *names, st.integers(1, 30), lag, st.sampled_from([0, 0, 1, 2])
+    )
+
+
+def as_known(bags: list[Bag], at: int) -> list[Bag]:
+    """The bags as they stood at the start of day `at`: a click that came later is not there."""
+    return [
+        (day, p, t, n, lag if lag is not None and day + lag + late < at else None, late)
+        for day, p, t, n, lag, late in bags
+        if day < at
+    ]
+
+
+EVERY: list[Bag] = [(day, "r", "a", 1, None, 0) for day in range(10)]  # no day without a row
 
 
 @settings(
@@ -84,18 +132,14 @@ def bag(first: int, last: int) -> st.SearchStrategy[Bag]:
     deadline=None,
     derandomize=True,
     database=None,
-    phases=[Phase.generate],  # shrinking a failure would take minutes
+    phases=[Phase.explicit, Phase.generate],  # shrinking a failure would take minutes
 )
 @given(early=st.lists(bag(0, 5), min_size=1, max_size=12), later=st.lists(bag(6, 9), max_size=8))
-@pytest.mark.parametrize("table", ["element_history", "product_history"])
-def test_later_rows_and_later_clicks_change_no_earlier_feature(table, early, later) -> None:
-    # every day has a row, so that both worlds know the same ends of days
-    every = [(day, "r", "a", 1, None) for day in range(10)]
-    known = [
-        (d, p, t, n, lag if lag is not None and d + lag < 6 else None) for d, p, t, n, lag in early
-    ]
-    before = history(every + known, table, 6)
-    after = history(every + early + later, table, 6)
+@example(early=[(2, "p", "a", 9, 0, 2), (2, "p", "a", 9, 0, 5)], later=[])  # one came, one did not
+@pytest.mark.parametrize("table", list(TABLES))
+def test_what_happens_or_comes_later_changes_no_row_known_before(table, early, later) -> None:
+    before = history(EVERY + as_known(early, 6), table, 6)
+    after = history(EVERY + early + later, table, 6)
     assert before.keys() == after.keys()
     assert len(before) > 5
     for key, values in before.items():
@@ -103,11 +147,29 @@ def test_later_rows_and_later_clicks_change_no_earlier_feature(table, early, lat
 
 
 def test_a_display_changes_the_features_of_later_days_and_not_of_its_own() -> None:
-    every = [(day, "p", "a", 1, None) for day in range(7)]
+    every = [(day, "p", "a", 1, None, 0) for day in range(7)]
     without = history(every, "element_history", 5)
-    with_it = history([*every, (2, "p", "a", 40, 0)], "element_history", 5)
+    with_it = history([*every, (2, "p", "a", 40, 0, 0)], "element_history", 5)
     changed = {key[-1].day for key in without if without[key] != with_it[key]}
     assert changed == {4, 5, 6}
+
+
+@pytest.mark.parametrize("table", list(TABLES))
+def test_a_late_delivery_is_a_second_row_created_when_it_came(table) -> None:
+    """A click of day 2 that day 4's logs bring: known from day 5 on, and a correction before."""
+    ends = {(FIRST + timedelta(day)): day for day in range(11)}
+    late = history([*EVERY, (2, "r", "a", 40, 0, 2)], table, 10)
+    never = history([*EVERY, (2, "r", "a", 40, None, 0)], table, 10)
+    entity = ("r",) if table == "product_history" else ("device=a",)
+    if table == "element_history":
+        entity = ("r", "title", "a")
+    own = [(ends[key[-2]], ends[key[-1]]) for key in late if key[:-2] == entity]
+    assert [pair for pair in own if pair[0] != pair[1]] == [(3, 5), (4, 5)]
+    for key in (key for key in never if key[:-2] == entity):
+        same = late[key] == never[key]
+        assert same == (ends[key[-2]] < 5), key
+    corrected = (*entity, FIRST + timedelta(3), FIRST + timedelta(5))
+    assert late[corrected] != never[(*entity, FIRST + timedelta(3), FIRST + timedelta(3))]
 
 
 # ---- through Feast
@@ -161,7 +223,7 @@ def test_what_is_registered_is_what_feature_repo_declares(tmp_path: Path) -> Non
         declared[type(one).__name__][one.name] = one
     store = door._store
     views = {view.name: view for view in store.list_feature_views()}
-    assert views.keys() == declared["FeatureView"].keys() == {"element_history", "product_history"}
+    assert views.keys() == declared["FeatureView"].keys() == {*VIEWS, "served_policy"}
     for name, view in views.items():
         wanted = declared["FeatureView"][name]
         assert {f.name: f.dtype for f in view.features} == {
@@ -187,10 +249,13 @@ def test_the_views_declare_the_columns_that_are_written(served) -> None:
         for view in declarations()
         if type(view).__name__ == "FeatureView"
     }
-    assert views == {
-        "element_history": set(ELEMENT_FEATURES),
-        "product_history": set(PRODUCT_FEATURES),
+    assert views.pop("served_policy") == {
+        "creatives",
+        "probabilities",
+        "predicted_rewards",
+        "version",
     }
+    assert views == {name: set(features) for name, features in VIEWS.items()}
     day, _ = served[DS]
     for name, wanted in views.items():
         assert wanted < set(table(day, name)[0])
