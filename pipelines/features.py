@@ -23,6 +23,7 @@ from components.materialize_features.stage import (
     served_interval,
 )
 from components.plan import check_ds
+from components.publish_policy.online import VIEW, Champion, push_policy
 from pipelines.config import load_config
 from pipelines.plan import features_settings
 from pipelines.running import absolute, work_folder
@@ -64,9 +65,9 @@ def materialize(
     watch: serving.Watch,
 ) -> dict[str, Any]:
     """Every view's online values of the days first..last, from the tables of ds' run."""
-    strangers = sorted(set(views) - set(VIEWS))
+    strangers = sorted(set(views) - {*VIEWS, VIEW})
     if strangers:
-        raise WrongUse(f"--view {', '.join(strangers)} is none of {', '.join(VIEWS)}")
+        raise WrongUse(f"--view {', '.join(strangers)} is none of {', '.join((*VIEWS, VIEW))}")
     place = _fetched(_open(file), file, ds)
     until = check_ds(last) if last else place.day.ds
     since = check_ds(first) if first else EVER
@@ -77,8 +78,10 @@ def materialize(
         online = serving.Online(place.door, place.day.storage(), scratch, chunk)
         written = [
             serving.materialize(online, view, served_interval(view, since, until), watch)
-            for view in views or VIEWS
+            for view in (VIEWS if not views else [one for one in VIEWS if one in views])
         ]
+    if VIEW in views:
+        written.append(_push(place))
     return {
         "ds": place.day.ds,
         "from": since,
@@ -86,6 +89,18 @@ def materialize(
         "online": place.door.online_place,
         "views": [asdict(one) for one in written],
     }
+
+
+def _push(place: Place) -> serving.Written:
+    """The champion's table of the day, once more to the online store."""
+    storage = place.day.storage()
+    manifest = read_manifest(storage, place.day.ds) or {}
+    version = manifest.get("policy", {}).get("version")
+    if version is None:
+        raise Failed(f"ds={place.day.ds} has no champion's table to serve; promote a version first")
+    table = manifest["tables"]["policy"][0]["path"]
+    keys = push_policy(place.door, storage, Champion(table, place.day.ds, version), now())
+    return serving.Written(VIEW, keys, keys, 1, 0, f"of version {version}")
 
 
 def freshness(file: Path, ds: str | None, hours: float, at: datetime | None) -> dict[str, Any]:

@@ -103,7 +103,11 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
             identity=identity,
         ),
         "publish_policy": PublishPolicy(
-            **registry, cells=published_cells(config), top=config.publish.top
+            **registry,
+            cells=published_cells(config),
+            top=config.publish.top,
+            registry=config.features.registry,
+            redis=config.features.redis,
         ),
         "notify": notify_settings(config),
     }

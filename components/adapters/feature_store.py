@@ -44,7 +44,7 @@ class FeatureDoor:
     ) -> None:
         _quiet()
         registry = registry or os.environ.get("GENCO_FEAST_REGISTRY")
-        redis = redis or os.environ.get("GENCO_REDIS")
+        redis = online_server(redis)
         from feast import FeatureStore
         from feast.repo_config import RepoConfig
 
@@ -146,6 +146,11 @@ class FeatureDoor:
     def fingerprint(self, service: str = SERVICE) -> str:
         """Names the registered service: views, fields, types, ttl; not when it was applied."""
         return fingerprint(self._store.get_feature_service(service), self.view)
+
+
+def online_server(configured: str | None) -> str | None:
+    """The Redis that serves online values, if any: as configured, else as the environment says."""
+    return configured or os.environ.get("GENCO_REDIS")
 
 
 def fingerprint(service: "FeatureService", view_of: Any) -> str:

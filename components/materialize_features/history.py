@@ -7,8 +7,8 @@ ends. A row that a later delivery changes is written once more, corrected, with 
 later day as its created_timestamp; what it is smoothed towards stays as first known (ADR 22).
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from components.sql import name, quote
 
@@ -43,6 +43,12 @@ def cell_key(cells: Sequence[str], context: str = "context") -> str:
         for field in sorted(cells)
     )
     return f" || chr({KEY_SEPARATOR}) || ".join(fields) or quote(EVERYWHERE)
+
+
+def cell_text(context: Mapping[str, Any]) -> str:
+    """The same key of a context in hand, as an ad server makes it."""
+    fields = (f"{key}={'' if context[key] is None else context[key]}" for key in sorted(context))
+    return chr(KEY_SEPARATOR).join(fields) or EVERYWHERE
 
 
 def build_history(

@@ -5,17 +5,21 @@ for people to look at. Probabilities are those that would be logged (CONTRACT 5)
 """
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.adapters.clock import now
+from components.adapters.feature_store import FeatureDoor, online_server
 from components.adapters.registry import CHAMPION
 from components.adapters.signing import is_intact
 from components.day import Day, Frozen, manifest_path
 from components.manifests import change_manifest, table_entry
 from components.materialize_features.stage import NAME as FEATURES
+from components.publish_policy.online import Champion, push_policy
 from components.register_version.stage import open_registry
 from components.training_set import fetch_folder
 from components.window import catalog_file, read_window
@@ -30,20 +34,24 @@ CELLS_A_PRODUCT = 256  # most frequent cells published; a rarer one is answered 
 
 
 class Settings(Frozen):
-    """The model's name, MLflow, the cells of context, and how many combinations a cell gets."""
+    """The model's name, MLflow, the cells of context, how many combinations a cell gets, and the
+    servers of Feast's registry and online values, if any."""
 
     name: str
     tracking_uri: str
     cells: tuple[str, ...]
     top: int
+    registry: str | None = None
+    redis: str | None = None
 
 
 class Result(Frozen):
-    """Rows published of the champion and of the candidate, by table."""
+    """Rows published of the champion and of the candidate, by table; keys of the champion online."""
 
     champion: int | None
     rows: dict[str, int]
     manifest: str
+    online: int = 0
 
 
 def run(day: Day, settings: Settings, version: int) -> Result:
@@ -57,7 +65,8 @@ def run(day: Day, settings: Settings, version: int) -> Result:
 
 
 def publish_champion(day: Day, settings: Settings) -> Result:
-    """The day's manifest lists the champion's table, if there is a champion."""
+    """The day's manifest lists the champion's table, if there is a champion; so does a server of
+    online values, where one is configured."""
     champion = open_registry(day, settings.name, settings.tracking_uri).alias(CHAMPION)
     tables: dict[str, list[dict[str, Any]]] = {}
     if champion is not None:
@@ -67,7 +76,14 @@ def publish_champion(day: Day, settings: Settings) -> Result:
     rows = {
         name: manifest["tables"][name][0]["rows"] for name in POLICIES & set(manifest["tables"])
     }
-    return Result(champion=number, rows=rows, manifest=manifest_path(day.ds))
+    online = 0
+    if champion is not None and online_server(settings.redis) is not None:
+        door = FeatureDoor(
+            Path(day.work) / "feast", settings.name, settings.registry, settings.redis
+        )
+        shown = Champion(tables["policy"][0]["path"], day.ds, champion.number)
+        online = push_policy(door, day.storage(), shown, now())
+    return Result(champion=number, rows=rows, manifest=manifest_path(day.ds), online=online)
 
 
 def _list(

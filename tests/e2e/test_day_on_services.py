@@ -4,12 +4,15 @@ import json
 import os
 from collections.abc import Iterator
 
+import pyarrow.parquet as pq
 import pytest
 from service_place import Place, require, started
 from small_shop import DS, write_config, write_shop
 
+from components.adapters.feature_store import FeatureDoor
 from components.adapters.storage import open_storage
 from components.errors import Conflict, Failed
+from components.materialize_features.history import cell_text
 from components.promotion import decision_path
 from pipelines import deciding, doctor, running
 from services.upload import upload
@@ -89,6 +92,24 @@ def test_a_promotion_is_rolled_back_on_the_services_and_the_doctor_agrees(day) -
     wrong = [one.sentence for one in doctor.examine(config) if one.status == "wrong"]
     assert len(wrong) == 1
     assert "previous" in wrong[0]
+
+
+def test_an_ad_server_reads_the_champions_top_combinations_from_redis(day, tmp_path) -> None:
+    config, _ = day
+    manifest = deciding.open_desk(config, "anna").storage.read(f"manifests/ds={DS}.json")
+    (entry,) = json.loads(manifest)["tables"]["policy"]
+    published = pq.ParquetFile(open_storage("s3://genco/small/store").fetch(entry["path"])).read()
+    keys: dict[tuple[str, str], list[dict]] = {}
+    for row in published.to_pylist():
+        keys.setdefault((row["product_id"], cell_text(row["context"])), []).append(row)
+    assert len(keys) > 4
+    door = FeatureDoor(tmp_path, "small")  # another machine: the same registry and Redis
+    names = {"product_id": [key[0] for key in keys], "cell_key": [key[1] for key in keys]}
+    for rows, online in zip(keys.values(), door.online(names, "served").to_pylist(), strict=True):
+        shown = [{e["slot"]: e["element"] for e in row["creative"]} for row in rows]
+        assert [json.loads(one) for one in online["creatives"]] == shown
+        assert online["probabilities"] == pytest.approx([row["probability"] for row in rows])
+        assert online["version"] == 1
 
 
 def test_a_wrong_secret_a_missing_bucket_and_a_lost_race_are_named(place: Place) -> None:
