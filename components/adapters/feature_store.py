@@ -8,7 +8,7 @@ below the current folder), so the same declarations serve every run.
 import hashlib
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -112,16 +112,25 @@ class FeatureDoor:
         `features` names a service, or features as view:feature. Rows keep no order; values written
         later than the timestamp are left out.
         """
-        asked = self._store.get_feature_service(features) if isinstance(features, str) else features
-        parts = []
+        return pa.concat_tables(self.histories_at(keys, features))
+
+    def histories_at(
+        self, keys: pa.Table, features: str | Sequence[str] = SERVICE
+    ) -> Iterator[pa.Table]:
+        """The same in pieces of at most KEYS_AT_ONCE rows, so that they need not fit in memory."""
+        asked = self._features(features)
         for first in range(0, max(len(keys), 1), KEYS_AT_ONCE):
             job = self._store.get_historical_features(
                 entity_df=keys.slice(first, KEYS_AT_ONCE).to_pandas(),
-                features=asked if not isinstance(asked, Sequence) else list(asked),
+                features=asked,
                 filter_by_created_timestamp=True,
             )
-            parts.append(job.to_arrow())
-        return pa.concat_tables(parts)
+            yield job.to_arrow()
+
+    def _features(self, features: str | Sequence[str]) -> Any:
+        if isinstance(features, str):
+            return self._store.get_feature_service(features)
+        return list(features)
 
     def write_online(self, view: str, rows: pa.Table) -> None:
         """The online store holds these rows: the view's join keys, features and timestamps."""
@@ -134,9 +143,8 @@ class FeatureDoor:
 
         Beside each feature stands <feature>__ts, seconds since 1970 of its event, 0 where unknown.
         """
-        asked = self._store.get_feature_service(features) if isinstance(features, str) else features
         answer = self._store.get_online_features(
-            features=asked if not isinstance(asked, Sequence) else list(asked),
+            features=self._features(features),
             entity_rows=[
                 dict(zip(keys, row, strict=True)) for row in zip(*keys.values(), strict=True)
             ],

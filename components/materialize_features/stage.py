@@ -26,6 +26,7 @@ from components.window import Window, catalog_file, fit_bags, fit_days, read_win
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 NAME = "materialize_features"
 VIEWS = ("element_history", "product_history", "cell_history", "element_content")
@@ -211,9 +212,17 @@ def _join(database: "duckdb.DuckDBPyConnection", door: FeatureDoor, ds: str, jud
         ("latest", keys_at(database, shift(ds, 1))),
         ("before", keys_at(database, judging)),
     ):
-        joined = door.history_at(keys)
+        join_features(database, door, table, keys)
+
+
+def join_features(
+    database: "duckdb.DuckDBPyConnection", door: FeatureDoor, table: str, keys: "pa.Table"
+) -> None:
+    """Creates `table`: the keys with their features as known then, a piece at a time."""
+    for number, joined in enumerate(door.histories_at(keys)):
         database.register("joined_features", joined)
-        database.execute(f"CREATE TABLE {table} AS SELECT * FROM joined_features")
+        into = f"INSERT INTO {table} BY NAME" if number else f"CREATE TABLE {table} AS"
+        database.execute(f"{into} SELECT * FROM joined_features")
         database.unregister("joined_features")
 
 
