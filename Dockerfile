@@ -31,6 +31,8 @@ RUN --mount=type=secret,id=certificates,target=/etc/ssl/certs/ca-certificates.cr
         --constraint images/constraints.txt --requirement pyproject.toml --extra "${EXTRAS}"; \
     python3.11 images/locked.py /opt/venv/lib/python3.11/site-packages; \
     sh images/prune.sh /opt/venv/lib/python3.11/site-packages; \
+    echo "the largest packages, in MiB:"; \
+    du -sm /opt/venv/lib/python3.11/site-packages/* | sort -rn | head -12; \
     python3.11 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv || true
 COPY components components
 COPY examples examples

@@ -9,8 +9,13 @@ IMPRESSIONS ?= 200000
 export UV_FIND_LINKS := $(if $(UV_FIND_LINKS),$(UV_FIND_LINKS),$(PIP_FIND_LINKS))
 export UV_COMPILE_BYTECODE := 1
 
+WHEELS ?= $(firstword $(UV_FIND_LINKS))
+CERTIFICATES ?= $(SSL_CERT_FILE)
+IMAGE  ?= localhost/genco:local
+VARIANT ?= cpu
+
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fix up down status compile bench-day bench-data bench-upworthy bench-shop bench-estimators bench-gate bench-generator bench-loop bench-reward bench-serving bench-text bench-findings contract clean
+.PHONY: help install run test test-containers check fix up down status compile image bench-day bench-data bench-upworthy bench-shop bench-estimators bench-gate bench-generator bench-loop bench-reward bench-serving bench-text bench-findings contract clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -29,6 +34,14 @@ run: install  ## simulate a week of the shop (or SOURCE=upworthy DATA=file), do 
 
 test: install  ## the whole test suite
 	$(BIN)/python -m pytest
+
+image: install  ## the steps' image by docker, podman or buildah (BASE=NAME@sha256:..., VARIANT=gpu)
+	$(BIN)/python -m images --tag $(IMAGE) --variant $(VARIANT) $(if $(BASE),--base '$(BASE)') \
+		$(if $(wildcard $(WHEELS)),--wheels '$(WHEELS)') \
+		$(if $(wildcard $(CERTIFICATES)),--certificates '$(CERTIFICATES)')
+
+test-containers: install  ## a day inside containers of the image, through podman's socket (docs/images.md)
+	$(BIN)/python -m images.testing --image $(IMAGE)
 
 check: install  ## formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -49,8 +62,8 @@ down:  ## stop what `make up` started
 status:  ## what is up
 	$(BIN)/python -m services status
 
-compile: install  ## the pipeline as YAML for a Kubeflow cluster: build/genco-daily.yaml
-	$(BIN)/python -m pipelines.compile
+compile: install  ## the pipeline as YAML for a Kubeflow cluster (CONFIG=FILE: its pods): build/genco-daily.yaml
+	$(BIN)/python -m pipelines.compile $(if $(CONFIG),--config '$(CONFIG)')
 
 bench-day: install  ## seconds by stage of a day of 200,000 impressions, and its peak memory
 	$(BIN)/python -m benchmarks.day

@@ -7,13 +7,23 @@ import tempfile
 from pathlib import Path
 
 from components.errors import GencoError
-from images.builder import Wish, built, check_base, command, find_tool
+from images.builder import (
+    Wish,
+    base_of_debian,
+    built,
+    check_base,
+    check_wheels,
+    command,
+    find_tool,
+)
 from pipelines.environment import ROOT, code_identity
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m images", description=__doc__)
-    parser.add_argument("--base", required=True, help="NAME@sha256:..., an image with Python 3.11")
+    parser.add_argument(
+        "--base", help="NAME@sha256:..., an image with Python 3.11 (default: Debian, made here)"
+    )
     parser.add_argument("--tag", default="genco:local")
     parser.add_argument("--variant", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--wheels", type=Path, help="folder of wheels, such as torch's CPU build")
@@ -26,11 +36,14 @@ def main() -> int:
     """The exit code: 0 done, 1 the builder failed, 2 wrong use."""
     asked = _parser().parse_args()
     try:
-        check_base(asked.base)
+        if asked.base is not None:
+            check_base(asked.base)
         tool, code = find_tool(), code_identity()
+        base = asked.base or base_of_debian()
         with tempfile.TemporaryDirectory() as empty:
             wheels = Path(empty) if asked.wheels is None else asked.wheels
-            wish = Wish(asked.base, asked.tag, asked.variant, wheels, asked.certificates)
+            check_wheels(asked.variant, wheels)
+            wish = Wish(base, asked.tag, asked.variant, wheels, asked.certificates)
             words = command(tool, wish, asked.version, code)
             subprocess.run(words, cwd=ROOT, check=True)
         print(built(tool, asked.tag))

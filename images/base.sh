@@ -2,11 +2,17 @@
 # A base image made of Debian packages alone, for places where no image registry is reached.
 # Prints the image's digest, last. Needs root, debootstrap, and buildah (or docker, by `import`).
 #   sh images/base.sh [NAME]
+# Where NAME is there already nothing is made (FRESH=1 makes it anew).
 # MIRROR and SUITE say where the packages come from (default: as this machine's apt does).
 set -eu
 NAME=${1:-localhost/genco-base:bookworm}
 SUITE=${SUITE:-bookworm}
 PACKAGES=python3.11,ca-certificates
+
+digest() {
+    buildah inspect --type image --format '{{.FromImageDigest}}' "$NAME" 2>/dev/null
+}
+[ -n "${FRESH:-}" ] || ! command -v buildah >/dev/null || ! digest || exit 0
 
 mirror_of_apt() {
     apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 2>/dev/null |
@@ -43,4 +49,4 @@ buildah add --quiet "$container" "$root" / >/dev/null
 buildah config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     --label org.opencontainers.image.title="Debian $SUITE with Python 3.11" "$container"
 buildah commit --quiet --rm "$container" "$NAME" >/dev/null
-buildah inspect --type image --format '{{.FromImageDigest}}' "$NAME"
+digest

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import WrongUse
-from pipelines.environment import Code
+from pipelines.environment import ROOT, Code
 
 PROBES = {
     "docker": ("docker", "info"),
@@ -36,6 +36,28 @@ def check_base(base: str) -> None:
             f"the base image {base!r} has no digest; expected NAME@sha256:<64 hex digits>: "
             "`sh images/base.sh` makes one from Debian packages and prints its digest"
         )
+
+
+def check_wheels(variant: str, wheels: Path) -> None:
+    """WrongUse where the GPU variant would take torch's CPU build, and so have no GPU."""
+    if variant == "gpu" and (found := sorted(wheels.glob("torch-*+cpu-*.whl"))):
+        raise WrongUse(
+            f"{found[0]} is torch's CPU build; the GPU variant takes the index's: leave --wheels out"
+        )
+
+
+def base_of_debian() -> str:
+    """A base made of Debian packages here, by digest; made once, so a second call is quick."""
+    name = "localhost/genco-base:bookworm"
+    made = subprocess.run(
+        ["sh", "images/base.sh", name], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if made.returncode != 0:
+        raise WrongUse(
+            "no base image is named and none could be made here; say BASE=NAME@sha256:..., an "
+            "image with Python 3.11 such as python:3.11-slim-bookworm"
+        )
+    return f"{name.split(':')[0]}@{made.stdout.split()[-1]}"
 
 
 def works(tool: str) -> bool:
@@ -71,7 +93,7 @@ def command(tool: str, wish: Wish, version: str, code: Code) -> list[str]:
     }
     words = [tool, "build", "--tag", wish.tag, "--build-context", f"wheels={wish.wheels}"]
     if tool == "buildah":
-        words += ["--isolation", "chroot", "--network", "host"]
+        words += ["--layers", "--isolation", "chroot", "--network", "host"]
     if wish.certificates is not None:
         words += ["--secret", f"id=certificates,src={wish.certificates}"]
     for name, text in arguments.items():
@@ -80,11 +102,11 @@ def command(tool: str, wish: Wish, version: str, code: Code) -> list[str]:
 
 
 def built(tool: str, tag: str) -> str:
-    """One line: tag, and size as the builder tells it."""
+    """One line: tag, size as the builder tells it, and the digest to pin."""
     told = subprocess.run(
-        [tool, "images", "--format", "{{.ID}} {{.Size}}", tag],
+        [tool, "images", "--digests", "--format", "{{.Size}}, {{.Digest}}", tag],
         capture_output=True,
         text=True,
         check=True,
     )
-    return f"{tag} {told.stdout.strip()}"
+    return f"{tag}: {told.stdout.strip()}"

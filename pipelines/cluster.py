@@ -25,9 +25,9 @@ from components.manifests import BLOCKED, read_manifest
 from components.plan import day_of
 from pipelines.config import Cluster, Config
 from pipelines.local import Summary, Watch, read_back
+from pipelines.placement import GPU
 from pipelines.running import make_plan
 
-GPU = "nvidia.com/gpu"
 PATIENCE_S = 600  # a step that waits for a node longer is told of
 SLIPS = 5  # answers in a row that may fail while a run is followed
 Sleep = Callable[[float], None]
@@ -60,7 +60,7 @@ def compiled(cluster: Cluster) -> Package:
     from pipelines.compile import compile_daily
 
     with tempfile.TemporaryDirectory() as folder:
-        content = compile_daily(Path(folder, "daily.yaml")).read_bytes()
+        content = compile_daily(Path(folder, "daily.yaml"), cluster.steps).read_bytes()
     if cluster.image:
         content = content.replace(
             f"image: {IMAGE}\n".encode(), f"image: {cluster.image}\n".encode()
@@ -190,8 +190,8 @@ def sentence(run: Run, link: str) -> str:
     hint = "open it, and run the day again once the cause is gone: what is done is not done twice"
     if GPU in f"{told} {run.said}":
         hint = (
-            f"no node offers {GPU}: add one, or set train_generator's device to cpu and take the "
-            "accelerator off in pipelines/daily.py"
+            f"no node offers {GPU}: add one, or train on the CPU by "
+            "cluster.steps.train_generator.accelerators: 0 in the config"
         )
     return f"{ended}; {told or 'it gives no cause'}; {hint}; {link}"
 

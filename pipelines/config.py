@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from components.day import Frozen
 from components.errors import WrongUse
 from components.notify.sending import Mail
+from pipelines.placement import Step, check_names
 from validation.sanity.limits import Unusual
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -138,6 +139,7 @@ class Cluster(Frozen):
     token_env names the variable that holds the bearer token. image: NAME@sha256:DIGEST of the
     steps (else GENCO_IMAGE). work: scratch inside a step's pod.
     schedules: the file that `genco schedule` keeps recurring runs equal to, for `genco doctor`.
+    steps: limits and nodes of a stage's pods, or of `every` one's.
     """
 
     host: str | None = None
@@ -151,6 +153,13 @@ class Cluster(Frozen):
     poll_s: Positive = 10.0
     wait_hours: Positive = 24.0
     schedules: str | None = None
+    steps: dict[str, Step] = {}
+
+    @field_validator("steps")
+    @classmethod
+    def _known(cls, steps: dict[str, Step]) -> dict[str, Step]:
+        check_names(steps)
+        return steps
 
 
 class Config(Frozen):

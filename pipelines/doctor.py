@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Callable
+from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from components.adapters.clock import now
 from components.adapters.ledger import Ledger
 from components.adapters.registry import CHAMPION, ENTRY, Registry
 from components.adapters.signing import open_trust
@@ -31,10 +33,42 @@ def examine(file: Path) -> list[Checkup]:
     found += _try("settings", lambda: _settings(config))
     storage = open_storage(config.store, config.endpoint_url)
     found += _try("store", lambda: _store(storage))
+    found += _try("logs", lambda: _logs(config))
+    found += _try("catalog", lambda: _catalog(config))
     ledger = Ledger(storage, config.name)
     found += _try("ledger", lambda: checks.ledger_head(ledger.entries(), ledger.lag()))
     found += _try("registry", lambda: _registry(config, storage, ledger))
+    found += _try("cluster", lambda: _cluster(config))
     return found + _try("schedules", lambda: _schedules(config, file.parent))
+
+
+def _logs(config: Config) -> list[Checkup]:
+    """The newest day of logs within the window, looked for from today backwards."""
+    storage = open_storage(config.logs, config.endpoint_url)
+    today = now().date()
+    for back in range(config.window_days + 1):
+        ds = (today - timedelta(days=back)).isoformat()
+        if any(storage.listing(f"{kind}/dt={ds}") for kind in ("impressions", "aggregates")):
+            return [checks.newest("logs", storage.root, ds, back)]
+    return [checks.newest("logs", storage.root, None, config.window_days)]
+
+
+def _catalog(config: Config) -> list[Checkup]:
+    storage = open_storage(config.catalog, config.endpoint_url)
+    if storage.listing("elements"):
+        return [Checkup("catalog", "well", f"{storage.root} can be read and has elements")]
+    said = f"{storage.root} holds no elements/dt=.../; is `catalog` right, was a snapshot written?"
+    return [Checkup("catalog", "wrong", said)]
+
+
+def _cluster(config: Config) -> list[Checkup]:
+    """Whether Kubeflow Pipelines answers us, where the config names one."""
+    if config.cluster.host is None:
+        return []
+    from pipelines.cluster import open_cluster
+
+    open_cluster(config.cluster).recurring_runs()
+    return [Checkup("cluster", "well", f"{config.cluster.host} answers and knows us")]
 
 
 def _schedules(config: Config, beside: Path) -> list[Checkup]:

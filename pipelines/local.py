@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +11,7 @@ from components.day import Day, attempt_path, manifest_path
 from components.errors import Conflict, GencoError, Refused
 from components.manifests import read_manifest
 from components.plan import day_of, settings_of
+from components.watching import observed
 
 Watch = Callable[[str], None]
 
@@ -40,14 +40,15 @@ class Stopwatch:
         self.seconds: dict[str, float] = {}
         self._watch = watch
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        self._watch(name)
+    def run(self, day: Day, plan: str, stage: Any, *more: Any) -> Any:
+        """The stage's result by its part of the plan."""
+        settings = settings_of(plan, stage.NAME, stage.Settings)
+        self._watch(stage.NAME)
         began = time.perf_counter()
         try:
-            yield
+            return observed(stage.NAME, day, lambda: stage.run(day, settings, *more))
         finally:
-            self.seconds[name] = round(time.perf_counter() - began, 3)
+            self.seconds[stage.NAME] = round(time.perf_counter() - began, 3)
 
 
 def run_day(plan: str, ds: str, until: str | None, watch: Watch, afresh: bool = False) -> Summary:
@@ -58,7 +59,7 @@ def run_day(plan: str, ds: str, until: str | None, watch: Watch, afresh: bool = 
     day = day_of(plan, ds)
     clock = Stopwatch(watch)
     summary = Summary(ds)
-    failed = True
+    failed: str | None = "it was interrupted"
     try:
         try:
             _stages(day, plan, until, clock, summary, afresh)
@@ -68,10 +69,13 @@ def run_day(plan: str, ds: str, until: str | None, watch: Watch, afresh: bool = 
             summary.verdict = "BLOCKED"
             summary.reasons.append(str(error))
             summary.next = f"repair what the reason names, then run ds={ds} again"
-        failed = False
+        failed = None
+    except Exception as error:
+        failed = str(error)
+        raise
     finally:
         summary.seconds = clock.seconds
-        if until is None or failed:
+        if until is None or failed is not None:
             _tell(day, plan, failed, clock, summary)
     return summary
 
@@ -82,17 +86,13 @@ def _stages(
     from components.ingest_logs import stage as ingest_logs
     from components.validate_logs import stage as validate_logs
 
-    with clock.stage("ingest_logs"):
-        arrived = ingest_logs.run(day, settings_of(plan, "ingest_logs", ingest_logs.Settings))
-    day = arrived.day
+    day = clock.run(day, plan, ingest_logs).day
     summary.attempt = day.attempt
     if until == "ingest_logs":
         return
     if not afresh and unchanged(day.storage(), day, summary):
         return
-    with clock.stage("validate_logs"):
-        settings = settings_of(plan, "validate_logs", validate_logs.Settings)
-        judged = validate_logs.run(day, settings)
+    judged = clock.run(day, plan, validate_logs)
     where = day.storage().locate
     summary.data_page, summary.manifest = where(judged.data_page), where(judged.manifest)
     if not judged.fit:
@@ -109,14 +109,9 @@ def _learn(day: Day, plan: str, until: str | None, clock: Stopwatch) -> None:
     from components.train_generator import stage as train_generator
     from components.train_reward import stage as train_reward
 
-    for name, stage in (
-        ("materialize_features", materialize_features),
-        ("train_reward", train_reward),
-        ("train_generator", train_generator),
-    ):
-        with clock.stage(name):
-            stage.run(day, settings_of(plan, name, stage.Settings))
-        if until == name:
+    for stage in (materialize_features, train_reward, train_generator):
+        clock.run(day, plan, stage)
+        if until == stage.NAME:
             return
     _judge(day, plan, until, clock)
 
@@ -127,24 +122,15 @@ def _judge(day: Day, plan: str, until: str | None, clock: Stopwatch) -> None:
     from components.publish_policy import stage as publish_policy
     from components.register_version import stage as register_version
 
-    with clock.stage("evaluate_candidate"):
-        settings = settings_of(plan, "evaluate_candidate", evaluate_candidate.Settings)
-        evidence = evaluate_candidate.run(day, settings).evidence
-    if until == "evaluate_candidate":
+    evidence = clock.run(day, plan, evaluate_candidate).evidence
+    if until == evaluate_candidate.NAME:
         return
-    with clock.stage("register_version"):
-        settings = settings_of(plan, "register_version", register_version.Settings)
-        version = register_version.run(day, settings, evidence).version
-    if until == "register_version":
+    version = clock.run(day, plan, register_version, evidence).version
+    if until == register_version.NAME:
         return
-    with clock.stage("gate_promotion"):
-        settings = settings_of(plan, "gate_promotion", gate_promotion.Settings)
-        gate_promotion.run(day, settings, evidence, version)
-    if until == "gate_promotion":
-        return
-    with clock.stage("publish_policy"):
-        settings = settings_of(plan, "publish_policy", publish_policy.Settings)
-        publish_policy.run(day, settings, version)
+    clock.run(day, plan, gate_promotion, evidence, version)
+    if until != gate_promotion.NAME:
+        clock.run(day, plan, publish_policy, version)
 
 
 def unchanged(storage: Storage, day: Day, summary: Summary) -> bool:
@@ -185,16 +171,14 @@ def _data_page(storage: Storage, ds: str, attempt: str) -> str:
     return f"{attempt_path(ds, made[ds])}/validate_logs/data.html"
 
 
-def _tell(day: Day, plan: str, failed: bool, clock: Stopwatch, summary: Summary) -> None:
+def _tell(day: Day, plan: str, failed: str | None, clock: Stopwatch, summary: Summary) -> None:
     """The run's one message; that it could not be sent does not undo the day."""
     from components.notify import stage as notify
 
-    settings = settings_of(plan, "notify", notify.Settings)
-    status = "FAILED" if failed else summary.verdict or "DONE"
-    cause = " ".join(summary.reasons[:1])
+    status = "FAILED" if failed is not None else summary.verdict or "DONE"
+    cause = failed or " ".join(summary.reasons[:1])
     next_command = summary.next or f"genco run --ds {day.ds} --config <the same config>"
-    with clock.stage("notify"):
-        try:
-            notify.run(day, settings, status, cause, next_command)
-        except GencoError as error:
-            summary.reasons.append(str(error))
+    try:
+        clock.run(day, plan, notify, status, cause, next_command)
+    except GencoError as error:
+        summary.reasons.append(str(error))

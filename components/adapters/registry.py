@@ -110,14 +110,27 @@ class Registry:
         """
         with self._speaking("register a version"):
             self._ensure_model()
-            run = os.environ.get("MLFLOW_RUN_ID") or self._start_run(tags)
+            adopted = self._platforms_run()
+            run = adopted or self._start_run(tags)
             self._log(run, metrics, artifacts)
             version = self._client.create_model_version(
                 self._name, source=location, run_id=run, tags=dict(tags)
             )
-            if not os.environ.get("MLFLOW_RUN_ID"):
+            if adopted is None:
                 self._client.set_terminated(run)
             return self._first(self._read(version))
+
+    def _platforms_run(self) -> str | None:
+        """The run that Kubeflow's MLflow plug-in started for this step, where this server has it."""
+        from mlflow.exceptions import MlflowException
+
+        run = os.environ.get("MLFLOW_RUN_ID")
+        try:
+            return self._client.get_run(run).info.run_id if run else None
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None  # the plug-in writes to another server than the plan
 
     def _first(self, mine: Version) -> Version:
         """The lowest version of this fingerprint; ours is withdrawn where it is another."""
@@ -187,8 +200,8 @@ class Registry:
 
 
 def platform_run() -> str:
-    """The run of the platform that this step belongs to (KFP_RUN_ID), or "local"."""
-    return os.environ.get("KFP_RUN_ID") or "local"
+    """The run of the platform that this step belongs to (GENCO_RUN_ID), or "local"."""
+    return os.environ.get("GENCO_RUN_ID") or "local"
 
 
 def _without_secret(uri: str) -> str:

@@ -101,7 +101,7 @@ class LocalStorage:
             raise Failed(f"cannot read {self._at(path)}: {error.strerror}") from error
 
     def write(self, path: str, content: bytes) -> None:
-        target = self._at(path)
+        target, draft = self._at(path), None
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as draft:
@@ -111,6 +111,8 @@ class LocalStorage:
             os.chmod(draft.name, 0o644)
             os.replace(draft.name, target)
         except OSError as error:
+            if draft is not None:
+                Path(draft.name).unlink(missing_ok=True)
             raise Failed(
                 f"cannot write {target}: {error.strerror}; nothing was published, make room or "
                 "fix the rights and run again"

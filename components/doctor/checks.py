@@ -7,6 +7,7 @@ from typing import Any, Literal
 from components.adapters.signing import ABSENT, LOCAL
 from components.doctor.serving import backwards, expected_aliases
 
+LATE_DAYS = 2  # yesterday's logs are there today, or tomorrow at the latest
 Status = Literal["well", "note", "wrong"]
 
 
@@ -39,6 +40,20 @@ def packages(pinned: Mapping[str, str], installed: Mapping[str, str]) -> list[Ch
         return [Checkup("packages", "wrong", said)]
     count = len(set(pinned) & set(installed))
     return [Checkup("packages", "well", f"{count} packages are as constraints.txt pins them")]
+
+
+def newest(check: str, place: str, ds: str | None, back: int) -> Checkup:
+    """The newest day found `back` days ago; a note where that is long ago, or none was found."""
+    if ds is None:
+        said = (
+            f"{place} can be read but has no impressions or aggregates of the last {back} days; "
+            "is the location right, has the delivery stopped?"
+        )
+        return Checkup(check, "note", said)
+    said = f"{place} can be read; its newest day is {ds}"
+    if back > LATE_DAYS:
+        return Checkup(check, "note", f"{said}, {back} days ago: has the delivery stopped?")
+    return Checkup(check, "well", said)
 
 
 def schedules(found: Sequence[tuple[str, str, str]], file: str) -> list[Checkup]:

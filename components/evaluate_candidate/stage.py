@@ -25,6 +25,7 @@ from components.training_set import TrainingSet, fetch_folder, read_training_set
 from model.bags import Bags
 from model.bundle import Bundle, load_bundle
 from model.evaluation.compare import predicted_gain
+from model.evaluation.curve import roc_points
 from model.evaluation.outcome import judge_outcome
 from model.evaluation.overlap import overlap, slot_overlap
 from model.evaluation.scores import Outcomes, score
@@ -65,14 +66,18 @@ class Settings(Frozen):
 
 
 class Result(Frozen):
-    """Where the evidence lies below the store, and the champion it speaks of."""
+    """Where evidence and curve lie below the store, and the champion that they speak of."""
 
     evidence: str
     champion: int | None
+    curve: str = ""
 
 
 def run(day: Day, settings: Settings) -> Result:
-    """evidence.json lies under the stage's folder, one for each champion compared with."""
+    """evidence.json lies under the stage's folder, one for each champion compared with.
+
+    Beside it the candidate's receiver operating characteristic on the judged rows, to look at.
+    """
     champion = find_champion(
         day, settings.name, settings.tracking_uri, settings.slots, settings.context
     )
@@ -82,16 +87,19 @@ def run(day: Day, settings: Settings) -> Result:
     def work() -> Result:
         ledger = Ledger(day.storage(), settings.name)
         look = take_look(ledger, day.attempt, number, day.ds, settings.level, now)
-        evidence = measure(day, settings, champion, look)
-        path = day.path(NAME, f"evidence-{against}.json")
+        evidence, curve = measure(day, settings, champion, look)
+        path, beside = (day.path(NAME, f"{word}-{against}.json") for word in ("evidence", "curve"))
+        day.storage().write(beside, to_json(curve))
         day.storage().write(path, to_json(evidence))
-        return Result(evidence=path, champion=number)
+        return Result(evidence=path, champion=number, curve=beside)
 
     return once(day, NAME, Result, work, variant=f"-{against}")
 
 
-def measure(day: Day, settings: Settings, champion: Champion | None, look: Look) -> dict[str, Any]:
-    """The evidence as plain JSON values (validation/gate/evidence.py)."""
+def measure(
+    day: Day, settings: Settings, champion: Champion | None, look: Look
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The evidence as plain JSON values (validation/gate/evidence.py), and the curve."""
     rows = read_training_set(
         day, settings.slots, settings.context, settings.feature_names
     ).judging()
@@ -108,13 +116,14 @@ def measure(day: Day, settings: Settings, champion: Champion | None, look: Look)
     )
     features = Features.model_validate_json(day.storage().read(day.path(FEATURES, "result.json")))
     judged_days, learned_days = days_of(day)
+    scores, curve = _scores(judged, candidate, bundle, rows, settings)
     tree = {
         "ds": day.ds,
         "incumbent": _incumbent(champion, judged_days),
         "provenance": provenance_facts(day, settings.identity, features),
         "data": data_facts(day, share),
         "features": feature_facts(day, features, settings.slots),
-        "reward_model": to_tree(_scores(judged, candidate, bundle, rows, settings)),
+        "reward_model": to_tree(scores),
         "slices": _slices(seen),
         "policy_value": {
             "target": settings.target,
@@ -132,7 +141,7 @@ def measure(day: Day, settings: Settings, champion: Champion | None, look: Look)
             ),
         },
     }
-    return Evidence.from_dict(tree).to_dict()
+    return Evidence.from_dict(tree).to_dict(), curve
 
 
 def _incumbent(champion: Champion | None, judged_days: list[str]) -> dict[str, Any]:
@@ -145,14 +154,16 @@ def _incumbent(champion: Champion | None, judged_days: list[str]) -> dict[str, A
 
 def _scores(
     judged: Bags, candidate: Bundle, champion: Bundle | None, rows: TrainingSet, settings: Settings
-) -> Any:
+) -> tuple[Any, dict[str, list[float]]]:
+    """(metrics of both reward models, the candidate's curve), of the event that it predicts."""
     event = candidate.reward.event
     counted = judged.clicks if event == "click" else judged.conversions
     what = Outcomes(counted, judged.impressions, judged.product_id, judged.cluster_id)
     mine = candidate.reward.rate(event, judged, rows.elements)
     assert mine is not None, "a model predicts its own event"
     theirs = None if champion is None else champion.reward.rate(event, judged, rows.elements)
-    return score(what, mine, theirs, draws=settings.draws, seed=settings.seed)
+    curve = roc_points(mine, counted, judged.impressions)
+    return score(what, mine, theirs, draws=settings.draws, seed=settings.seed), curve
 
 
 def _outcomes(seen: Judged, settings: Settings, level: float) -> dict[str, Any]:

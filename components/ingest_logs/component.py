@@ -9,7 +9,8 @@ from components.image import IMAGE
 def ingest_logs(ds: str, plan: str) -> str:
     """The day's place with its attempt, as JSON."""
     from components.ingest_logs.stage import Settings, run
-    from components.plan import day_of, settings_of
+    from components.plan import day_of
+    from components.step import step
 
-    result = run(day_of(plan, ds), settings_of(plan, "ingest_logs", Settings))
+    result = step("ingest_logs", day_of(plan, ds), plan, Settings, run)
     return result.day.model_dump_json()

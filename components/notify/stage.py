@@ -17,6 +17,7 @@ from components.manifests import BLOCKED, read_judged, read_manifest
 from components.notify.message import RUNS, Message, one_line
 from components.notify.sending import Mail, send_mail, send_webhook
 from components.promotion import decision_path
+from components.step import read_word
 
 NAME = "notify"
 QUIET = "UNCHANGED"  # nothing new came of the run: its message was sent before
@@ -126,16 +127,32 @@ def _last(day: Day, name: str) -> str | None:
     return None
 
 
-def outcome(day: Day, failed: bool) -> tuple[str, str, str]:
-    """(status, cause, next command) of a day as its manifest tells it."""
-    storage = day.storage()
+def outcome(day: Day, state: str, said: str) -> tuple[str, str, str]:
+    """(status, cause, next command) of a day that ended so: its run's state, and its error.
+
+    What stopped a step is read where the step left word of it; a pod that was ended could not.
+    """
     again = f"genco run --ds {day.ds} --config <the same config>"
+    if state != "SUCCEEDED":
+        return _unfinished(day, state, said, again)
+    storage = day.storage()
     judged: dict[str, Any] | None = read_judged(storage, day.ds)
-    if failed:
-        return "FAILED", "The run did not finish; its log names the stage.", again
     if judged is not None and judged["verdict"] == BLOCKED:
         return "BLOCKED", " ".join(judged["reasons"]), f"repair the data, then {again}"
     run = (read_manifest(storage, day.ds) or {}).get("run")
     if run is None:
         return "FAILED", "No version was judged.", again
     return run["verdict"], " ".join(run["reasons"][:1]), run["next"]
+
+
+def _unfinished(day: Day, state: str, said: str, again: str) -> tuple[str, str, str]:
+    word = read_word(day)
+    if word is not None and word.refused:
+        return BLOCKED, word.said, f"repair what it names, then {again}"
+    if word is not None:
+        return "FAILED", f"{word.stage}: {word.said}", again
+    cause = (
+        f"The run ended {state} and no step could say why: {said or 'the platform gives no cause'}."
+    )
+    ended = "A pod was ended (its timeout, its memory, a lost node) or the run was cancelled."
+    return "FAILED", f"{cause} {ended}", again

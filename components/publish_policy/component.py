@@ -9,8 +9,8 @@ from components.image import IMAGE
 def publish_policy(day: str, plan: str, version: int) -> str:
     """Where the day's manifest lies below the store."""
     from components.day import Day
-    from components.plan import settings_of
     from components.publish_policy.stage import Settings, run
+    from components.step import step
 
-    settings = settings_of(plan, "publish_policy", Settings)
-    return run(Day.model_validate_json(day), settings, version).manifest
+    place = Day.model_validate_json(day)
+    return step("publish_policy", place, plan, Settings, run, version).manifest

@@ -6,11 +6,14 @@ from components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def register_version(day: str, plan: str, evidence: str) -> int:
-    """The version's number in the registry."""
+def register_version(day: str, plan: str, evidence: str, card: dsl.Output[dsl.Markdown]) -> int:
+    """The version's number in the registry; `card` is its model card."""
+    from components.artifacts import show
     from components.day import Day
-    from components.plan import settings_of
     from components.register_version.stage import Settings, run
+    from components.step import step
 
-    settings = settings_of(plan, "register_version", Settings)
-    return run(Day.model_validate_json(day), settings, evidence).version
+    place = Day.model_validate_json(day)
+    result = step("register_version", place, plan, Settings, run, evidence)
+    show(place, f"{result.bundle}/card.md", card)
+    return result.version

@@ -6,11 +6,14 @@ from components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def train_generator(day: str, plan: str) -> str:
-    """What the stage found, as JSON."""
+def train_generator(day: str, plan: str, numbers: dsl.Output[dsl.Metrics]) -> str:
+    """What the stage found, as JSON; `numbers` holds its numbers."""
+    from components.artifacts import show_numbers
     from components.day import Day
-    from components.plan import settings_of
+    from components.step import step
     from components.train_generator.stage import Settings, run
+    from components.watching import numbers_of
 
-    result = run(Day.model_validate_json(day), settings_of(plan, "train_generator", Settings))
+    result = step("train_generator", Day.model_validate_json(day), plan, Settings, run)
+    show_numbers(numbers, numbers_of(result))
     return result.model_dump_json()

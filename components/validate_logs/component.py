@@ -6,11 +6,14 @@ from components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def validate_logs(day: str, plan: str) -> bool:
-    """Whether the day is fit to learn from."""
+def validate_logs(day: str, plan: str, page: dsl.Output[dsl.HTML]) -> bool:
+    """Whether the day is fit to learn from; `page` is the data page."""
+    from components.artifacts import show
     from components.day import Day
-    from components.plan import settings_of
+    from components.step import step
     from components.validate_logs.stage import Settings, run
 
-    result = run(Day.model_validate_json(day), settings_of(plan, "validate_logs", Settings))
+    place = Day.model_validate_json(day)
+    result = step("validate_logs", place, plan, Settings, run)
+    show(place, result.data_page, page)
     return result.fit

@@ -1,15 +1,25 @@
 """The day on the real services: S3 from another process, PostgreSQL, Redis, an MLflow server."""
 
+import contextlib
 import json
 import os
-from collections.abc import Iterator
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from message_places import webhook
+from mlflow import MlflowClient
 from service_place import Place, require, started
 from small_shop import DS, write_config, write_shop
 
 from components.adapters.feature_store import FeatureDoor
+from components.adapters.registry import FINGERPRINT, Registry
 from components.adapters.storage import open_storage
 from components.errors import Conflict, Failed
 from components.materialize_features.history import cell_text
@@ -110,6 +120,70 @@ def test_an_ad_server_reads_the_champions_top_combinations_from_redis(day, tmp_p
         assert [json.loads(one) for one in online["creatives"]] == shown
         assert online["probabilities"] == pytest.approx([row["probability"] for row in rows])
         assert online["version"] == 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_run_that_kubeflows_plug_in_started_is_adopted_where_the_server_has_it(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """The plug-in gives MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_ID and MLFLOW_RUN_ID, and ends it."""
+    uri = place.environment()["MLFLOW_TRACKING_URI"]
+    client = MlflowClient(uri, uri)
+    name = f"adopting-{known}"
+    experiment = client.create_experiment(f"kubeflow-{known}")
+    given = client.create_run(experiment).info.run_id
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
+    monkeypatch.setenv("MLFLOW_RUN_ID", given if known else "0" * 32)
+    made = Registry(uri, name, tmp_path).register(
+        "s3://genco/bundle", {FINGERPRINT: "f"}, {"log_loss": 0.2}, {"card.md": "# card"}
+    )
+    run = client.get_model_version(name, str(made.number)).run_id
+    assert (run == given) is known
+    assert client.get_run(run).data.metrics == {"log_loss": 0.2}
+    assert client.get_run(run).info.status == ("RUNNING" if known else "FINISHED")
+    assert (client.get_experiment_by_name(name) is None) is known
+
+
+def test_mlflow_itself_tells_of_an_alias_that_was_moved_by_hand(day, place: Place) -> None:
+    """MLflow's own webhook reaches `genco notify --listen`, which tells people and the ledger."""
+    config, _ = day
+    desk = deciding.open_desk(config, "anna")
+    desk.registry.point("champion", 1)
+    with webhook() as hook, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+        free.close()
+        secret = {"GENCO_MLFLOW_WEBHOOK_SECRET": "a secret of one test"}
+        told = {**os.environ, **secret, "GENCO_WEBHOOK_URL": hook.url}
+        listen = ["notify", "--config", str(config), "--listen", "--port", port]
+        subscribe = ["--subscribe", f"http://127.0.0.1:{port}/mlflow"]
+        genco = str(Path(sys.executable).with_name("genco"))
+        ear = subprocess.Popen([genco, *listen, *subscribe], env=told)
+        try:
+            wait(lambda: is_up(f"http://127.0.0.1:{port}/healthz"))
+            desk.registry._client.delete_registered_model_alias("small", "champion")
+            wait(lambda: hook.taken)
+        finally:
+            ear.terminate()
+            ear.wait(timeout=30)
+            desk.registry.point("champion", 1)
+    assert "Alias champion was removed" in hook.taken[0]["text"]
+    found = [entry for entry in desk.ledger.entries() if entry["kind"] == "alias moved"]
+    assert [(one["alias"], one["moved_to"]) for one in found] == [("champion", None)]
+
+
+def is_up(url: str) -> bool:
+    with contextlib.suppress(OSError):
+        return urllib.request.urlopen(url, timeout=2).status == 200
+    return False
+
+
+def wait(until: Callable[[], object], seconds: float = 30) -> None:
+    for _ in range(int(seconds * 10)):
+        if until():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"nothing came within {seconds} s")
 
 
 def test_a_wrong_secret_a_missing_bucket_and_a_lost_race_are_named(place: Place) -> None:

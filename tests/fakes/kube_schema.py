@@ -51,6 +51,11 @@ def faults(manifest: dict[str, Any]) -> list[str]:
     return list(_walk(manifest, KINDS[kind], str(kind[1])))
 
 
+def part_faults(kind: str, value: Any) -> list[str]:
+    """The same of a part, whose kind is spelled as the client does: list[V1Toleration]."""
+    return list(_walk(value, kind, kind))
+
+
 def _walk(value: Any, kind: Any, where: str):
     if isinstance(kind, dict):
         yield from _fields(value, kind, where)

@@ -87,7 +87,7 @@ def test_a_run_that_still_goes_is_followed_and_not_started_again(
         ),
         (
             {"state": "FAILED", "error": "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."},
-            r"no node offers nvidia.com/gpu: add one, or set train_generator's device",
+            r"no node offers nvidia.com/gpu: add one, or train on the CPU by cluster.steps",
         ),
         ({"state": "CANCELED"}, "ended CANCELED; it gives no cause"),
     ],

@@ -170,11 +170,11 @@ def test_a_blocked_day_is_told_although_an_earlier_fit_one_stands(day: Day) -> N
     storage = day.storage()
     blocked = {"verdict": "BLOCKED", "reasons": ["9 % are unfit"], "pages": {"data": "d.html"}}
     storage.write(f"manifests/judged/ds={DS}.json", json.dumps(blocked).encode())
-    status, cause, _ = outcome(day, failed=False)
+    status, cause, _ = outcome(day, "SUCCEEDED", "")
     assert (status, cause) == ("BLOCKED", "9 % are unfit")
     message = run(day, settings_for(None), status, cause, "repair").message
     assert "Data page: https://pages.test/s/d.html" in message
-    assert outcome(day, failed=True)[0] == "FAILED"
+    assert outcome(day, "FAILED", "")[0] == "FAILED"
 
 
 @pytest.mark.parametrize("status", ["PROMOTED", "ROLLED BACK"])
