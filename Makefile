@@ -15,7 +15,7 @@ IMAGE  ?= localhost/genco:local
 VARIANT ?= cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-containers check fix up down status compile image bench-day bench-data bench-upworthy bench-shop bench-estimators bench-gate bench-generator bench-loop bench-reward bench-serving bench-text bench-findings contract clean
+.PHONY: help install run test test-containers check fix up down status compile image bench-day bench-data bench-growth bench-upworthy bench-shop bench-estimators bench-gate bench-generator bench-loop bench-reward bench-serving bench-text bench-findings contract clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -37,7 +37,7 @@ test: install  ## the whole test suite
 
 image: install  ## the steps' image by docker, podman or buildah (BASE=NAME@sha256:..., VARIANT=gpu)
 	$(BIN)/python -m images --tag $(IMAGE) --variant $(VARIANT) $(if $(BASE),--base '$(BASE)') \
-		$(if $(wildcard $(WHEELS)),--wheels '$(WHEELS)') \
+		$(if $(filter cpu,$(VARIANT)),$(if $(wildcard $(WHEELS)),--wheels '$(WHEELS)')) \
 		$(if $(wildcard $(CERTIFICATES)),--certificates '$(CERTIFICATES)')
 
 test-containers: install  ## a day inside containers of the image, through podman's socket (docs/images.md)
@@ -65,11 +65,14 @@ status:  ## what is up
 compile: install  ## the pipeline as YAML for a Kubeflow cluster (CONFIG=FILE: its pods): build/genco-daily.yaml
 	$(BIN)/python -m pipelines.compile $(if $(CONFIG),--config '$(CONFIG)')
 
-bench-day: install  ## seconds by stage of a day of 200,000 impressions, and its peak memory
+bench-day: install  ## seconds by stage of a day of 200,000 impressions, memory, the framework's share (both runners)
 	$(BIN)/python -m benchmarks.day
 
 bench-data: install  ## ingest, Great Expectations and features beside the bare work, by size (PART=ingest)
 	$(BIN)/python -m benchmarks.data $(if $(PART),--only $(PART))
+
+bench-growth: install  ## seconds by stage as the window grows to 800,000 impressions, and extrapolated (docs/scale.md)
+	$(BIN)/python -m benchmarks.growth
 
 bench-upworthy: install  ## clicks gained on later tests of the archive, beside seven other ways (DATA=file)
 	$(BIN)/python -m benchmarks.reward --only upworthy $(if $(DATA),--data '$(DATA)')

@@ -1,6 +1,7 @@
 """A day killed with SIGKILL at any moment and run again publishes what an undisturbed run does.
 
-GENCO_KILLS is the number of moments (default 3); GENCO_KILL_SEED chooses others.
+One chain of runs is killed inside every stage and at the end of every stage. GENCO_KILLS is the
+number of moments beside it (default 1); GENCO_KILL_SEED chooses others.
 """
 
 import contextlib
@@ -19,10 +20,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from published_files import published_files
 from small_shop import DS, write_config, write_shop
+from watched_runs import Run, start
 
+from pipelines import running
+from pipelines.config import load_config
 from pipelines.environment import source_digest
+from pipelines.stages import STAGES
 
-KILLS = int(os.environ.get("GENCO_KILLS", "3"))
+KILLS = int(os.environ.get("GENCO_KILLS", "1"))
 SEED = int(os.environ.get("GENCO_KILL_SEED", "0"))
 STARTING = 0.15  # of the whole: importing and reading the plan, where there is little to break
 
@@ -100,3 +105,50 @@ def test_a_day_killed_and_run_again_publishes_the_undisturbed_bytes(
         pytest.skip("the sources were edited meanwhile: other code is another attempt")
     assert files.keys() == undisturbed.files.keys(), where
     assert [path for path in files if files[path] != undisturbed.files[path]] == [], where
+
+
+# ---- at every boundary of a stage, and inside every stage
+
+
+def killed_at(run: Run, stage: str, event: str, after: float) -> bool:
+    """Whether the run was killed `after` seconds behind the event of the stage."""
+    for told in run.events():
+        if (told["stage"], told["event"]) == (stage, event):
+            time.sleep(after)
+            run.kill()
+            return True
+    return False
+
+
+def test_a_day_killed_inside_every_stage_and_between_all_of_them_publishes_the_same_bytes(
+    undisturbed: Undisturbed,
+) -> None:
+    store, logs = undisturbed.root / "chain", undisturbed.root / "logs-of-runs"
+    logs.mkdir()
+    plan = running.make_plan(load_config(write_config(undisturbed.root, str(store))))
+    surroundings = {**undisturbed.environment, "GENCO_LOG": "json"}
+    whole = start(
+        running.make_plan(
+            load_config(write_config(undisturbed.root, str(undisturbed.root / "timed")))
+        ),
+        DS,
+        logs / "whole",
+        surroundings,
+    )
+    usual = {e["stage"]: e["seconds"] for e in whole.events() if e["event"] == "complete"}
+    assert list(usual) == list(STAGES)
+    kills = 0
+    for stage in STAGES[:-1]:
+        for event, after in (("start", usual[stage] / 2), ("complete", 0.0)):
+            run = start(plan, DS, logs / f"{stage}-{event}", surroundings)
+            kills += killed_at(run, stage, event, after)
+    assert kills >= len(STAGES)
+    last = start(plan, DS, logs / "last", surroundings)
+    assert [e["event"] for e in last.events() if e["event"] == "fail"] == []
+    last.process.join()
+    assert last.process.exitcode == 0, last.log.read_text()
+    if source_digest() != undisturbed.code:
+        pytest.skip("the sources were edited meanwhile: other code is another attempt")
+    files = published_files(store)
+    assert files.keys() == undisturbed.files.keys()
+    assert [path for path in files if files[path] != undisturbed.files[path]] == []

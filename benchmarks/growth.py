@@ -1,0 +1,74 @@
+"""How a day's stages grow with the impressions of its window, and what that means on paper.
+
+Each size is a day done from nothing in a process of its own, so every day of the window is read.
+What a further million costs is taken between the two largest sizes; beyond them everything is
+extrapolated in a straight line, as if one machine's memory and disk had no end. See docs/scale.md.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.day import Timed, timed
+
+SIZES = (100_000, 200_000, 400_000, 800_000)
+WINDOW = 28  # days that the default config learns from
+ON_PAPER = (100_000_000, 10_000_000_000)  # impressions a day
+OF_A_DAY = frozenset(
+    {"ingest_logs", "validate_logs"}
+)  # made once a day; the others read the window
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
+    asked = parser.parse_args()
+    told: dict[int, Timed] = {}
+    for size in map(int, asked.sizes.split(",")):
+        with tempfile.TemporaryDirectory(prefix="genco-growth-") as folder:
+            make = ["examples.storefront", "--out", folder, "--impressions", str(size)]
+            subprocess.run([sys.executable, "-m", *make], check=True, stdout=subprocess.DEVNULL)
+            told[size] = timed(Path(folder), "local")
+    print(table(told))
+    print(paper(told))
+
+
+def table(told: Mapping[int, Timed]) -> str:
+    """Seconds by stage and size, and what a further million impressions cost."""
+    sizes = sorted(told)
+    head = "".join(f"{size:>11,}" for size in sizes)
+    lines = [f"{'seconds at':<22}{head}{'a further million':>20}"]
+    for stage in told[sizes[0]].stages:
+        row = [told[size].stages[stage] for size in sizes]
+        shown = "".join(f"{seconds:>11.1f}" for seconds in row)
+        lines.append(f"{stage:<22}{shown}{1e6 * slope(sizes, row):>20.1f}")
+    row = [told[size].peak for size in sizes]
+    shown = "".join(f"{peak:>11.2f}" for peak in row)
+    return "\n".join([*lines, f"{'peak GiB':<22}{shown}{1e6 * slope(sizes, row):>20.2f}"])
+
+
+def slope(sizes: Sequence[int], values: Sequence[float]) -> float:
+    """What one impression more costs, between the two largest sizes; never less than nothing."""
+    return max(0.0, (values[-1] - values[-2]) / (sizes[-1] - sizes[-2]))
+
+
+def paper(told: Mapping[int, Timed]) -> str:
+    """Hours (peak: TiB) of one such machine, at sizes that nobody has run: extrapolated."""
+    sizes = sorted(told)
+    head = "".join(f"{f'{size:,} a day':>24}" for size in ON_PAPER)
+    lines = [f"{'extrapolated hours':<22}{head}"]
+    for stage in told[sizes[0]].stages:
+        row = [told[size].stages[stage] for size in sizes]
+        days = 1 if stage in OF_A_DAY else WINDOW
+        hours = [(row[-1] + slope(sizes, row) * size * days) / 3600 for size in ON_PAPER]
+        lines.append(f"{stage:<22}" + "".join(f"{hour:>24,.1f}" for hour in hours))
+    row = [told[size].peak for size in sizes]
+    peaks = [slope(sizes, row) * size * WINDOW / 1024 for size in ON_PAPER]
+    return "\n".join([*lines, f"{'peak TiB':<22}" + "".join(f"{peak:>24,.1f}" for peak in peaks)])
+
+
+if __name__ == "__main__":
+    main()
