@@ -1,6 +1,6 @@
 """A stage as a step of the graph: tried again where that can help, and its end left in the store.
 
-Kubeflow repeats a pod whatever stopped it. So causes are told apart here (ADR 24): what Failed (a
+Kubeflow repeats a pod whatever stopped it. So causes are told apart here (ADR 23): what Failed (a
 service, a bucket) or lost a race is waited for and tried again in the same pod, GENCO_PATIENCE_S
 seconds apart; what was refused, asked wrongly or is a bug ends at once. What ended the step is kept
 for notify, since the pod's own status says only that it failed.
@@ -75,11 +75,11 @@ def leave_word(day: Day, stage: str, error: Exception) -> None:
         day.storage().write(word_path(day.ds), to_json(word.model_dump()))
 
 
-def read_word(day: Day) -> Word | None:
-    """What ended a step of this very run, None where none left word."""
+def read_word(day: Day, run: str | None = None) -> Word | None:
+    """What ended a step of this very run (or of the one named), None where none left word."""
     with suppress(GencoError, ValueError):
         storage = day.storage()
         if storage.exists(word_path(day.ds)):
             word = Word.model_validate_json(storage.read(word_path(day.ds)))
-            return word if word.run == run_id() else None
+            return word if word.run == (run_id() if run is None else run) else None
     return None

@@ -23,6 +23,7 @@ from components.errors import Failed, GencoError, WrongUse
 from components.image import IMAGE
 from components.manifests import BLOCKED, read_manifest
 from components.plan import day_of
+from components.step import read_word
 from pipelines.config import Cluster, Config
 from pipelines.local import Summary, Watch, read_back
 from pipelines.placement import GPU
@@ -132,9 +133,13 @@ def run_day(
         watch(f"{name}: is going already, {kubeflow.run_link(number)}")
     began = time.perf_counter()
     ended = follow(kubeflow, number, config.cluster, watch, sleep)
-    if ended.state != "SUCCEEDED":
-        raise Failed(sentence(ended, kubeflow.run_link(number)))
     summary = Summary(ds, seconds={"cluster": round(time.perf_counter() - began, 3)})
+    if ended.state != "SUCCEEDED":
+        word = read_word(day_of(plan, ds), number)
+        if word is None or not word.refused:
+            raise Failed(sentence(ended, kubeflow.run_link(number)))
+        summary.verdict, summary.reasons = BLOCKED, [word.said]
+        return summary
     _fill(plan, ds, summary)
     return summary
 

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from components.day import Day
-from components.errors import Failed
+from components.errors import Failed, Refused
 from components.manifests import read_manifest
 from components.plan import day_of
 from components.watching import JSON_LOG, RUN_ID
@@ -45,7 +45,7 @@ def run_day(plan: str, ds: str, watch: Watch, containers: bool = False) -> Summa
         with redirect_stdout(said), mending, _told_of_stages():
             daily(ds=ds, plan=plan)
     except RuntimeError as error:
-        raise Failed(_sentence(error, said.getvalue())) from error
+        return _unfinished(ds, error, said.getvalue(), began)
     whole = time.perf_counter() - began
     summary = Summary(ds, seconds=seconds_of(said.getvalue(), whole))
     _fill(day, before, summary)
@@ -68,12 +68,31 @@ def _told_of_stages() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def seconds_of(said: str, whole: float) -> dict[str, float]:
-    """Seconds of each stage's own work as its step's log says, and of everything else: "kfp"."""
+def ended(said: str) -> list[dict[str, Any]]:
+    """What the steps' logs say of each stage's end, in their order."""
     lines = [line.strip() for line in said.splitlines()]  # KFP's runner indents them
-    ended = [json.loads(line) for line in lines if line.startswith(STAGE_LINE)]
-    found = {e["stage"]: e["seconds"] for e in ended if e["event"] in ("complete", "fail")}
+    told = [json.loads(line) for line in lines if line.startswith(STAGE_LINE)]
+    return [event for event in told if event["event"] in ("complete", "fail")]
+
+
+def seconds_of(said: str, whole: float) -> dict[str, float]:
+    """Seconds of each stage's own work, and of everything else: "kfp"."""
+    found = {event["stage"]: event["seconds"] for event in ended(said)}
     return {**found, "kfp": round(whole - sum(found.values()), 3)}
+
+
+def _unfinished(ds: str, error: RuntimeError, said: str, began: float) -> Summary:
+    """A refused day is a BLOCKED summary, as through the other doors; anything else is Failed."""
+    fails = [event for event in ended(said) if event["event"] == "fail"]
+    if not fails:
+        raise Failed(_sentence(error, said)) from error
+    kind, _, sentence = fails[0]["error"].partition(": ")
+    if kind != Refused.__name__:
+        raise Failed(f"step {fails[0]['stage']} failed under KFP's runner: {sentence}") from error
+    summary = Summary(ds, verdict="BLOCKED", reasons=[sentence])
+    summary.seconds = seconds_of(said, time.perf_counter() - began)
+    summary.next = f"repair what the reason names, then run ds={ds} again"
+    return summary
 
 
 def _runner(work: Path, containers: bool) -> tuple[Any, AbstractContextManager[None]]:

@@ -12,8 +12,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from message_places import webhook
 from small_shop import DS, write_config, write_shop
 
+from components.errors import Failed
 from pipelines import running
 
 TOLD_BY_THE_CLOCK = (".html", "ledger", "gate_promotion/serving-")
@@ -101,3 +103,39 @@ def test_every_row_of_every_file_is_accounted_for(doors) -> None:
     for manifest in (root / "local" / "manifests").glob("ds=*.json"):
         for row in json.loads(manifest.read_text())["accounting"]:
             assert row["read"] == row["kept"] + row["duplicate"] + row["quarantined"], row
+
+
+def test_a_refused_day_is_blocked_through_both_doors_and_one_message_says_why(
+    doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, _ = doors
+    with webhook() as hook:
+        monkeypatch.setenv("GENCO_WEBHOOK_URL", hook.url)
+        told = [
+            running.run(root / f"{runner}.yaml", "2026-11-24", None, runner)
+            for runner in running.RUNNERS
+        ]
+    local, kfp = told
+    assert local.verdict == kfp.verdict == "BLOCKED"
+    assert local.reasons == [kfp.reasons[0].replace("/kfp", "/local")]
+    assert "no impressions or aggregates for ds=2026-11-24" in kfp.reasons[0]
+    sent = [one["metadata"]["event_payload"]["status"] for one in hook.taken]
+    assert sent == ["BLOCKED", "BLOCKED"]
+    assert all("no impressions or aggregates" in one["text"] for one in hook.taken)
+
+
+def test_a_step_that_fails_is_named_by_kfps_runner_and_in_the_message(
+    doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, _ = doors
+    away = root / "away.yaml"
+    text = (root / "kfp.yaml").read_text().replace(f"{root}/logs", "s3://ads/logs")
+    away.write_text(text + "endpoint_url: http://127.0.0.1:9\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    with webhook() as hook:
+        monkeypatch.setenv("GENCO_WEBHOOK_URL", hook.url)
+        with pytest.raises(Failed, match="step ingest_logs failed under KFP's runner: cannot"):
+            running.run(away, DS, None, "kfp")
+    assert hook.taken[0]["metadata"]["event_payload"]["status"] == "FAILED"
+    assert "ingest_logs: cannot" in hook.taken[0]["text"]

@@ -10,8 +10,10 @@ from kfp_api import SUCCESS, Fault, Kfp, kfp_server
 from typer.testing import CliRunner
 
 from components.adapters.kubeflow import Kubeflow
-from components.errors import Failed, WrongUse
+from components.day import Day
+from components.errors import Failed, Refused, WrongUse
 from components.plan import day_of, expand_ds
+from components.step import leave_word, read_word, word_path
 from pipelines import cluster
 from pipelines.cli import app
 from pipelines.config import load_config
@@ -177,6 +179,24 @@ def test_a_day_minus_days_is_the_day_that_a_recurring_run_means() -> None:
     for wrong in ("[[ScheduledTime.2006-01-02]] minus 1", f"{DS} minus x", "minus 1"):
         with pytest.raises(WrongUse):
             expand_ds(wrong)
+
+
+def test_a_run_that_a_rule_refused_is_blocked_by_the_word_that_its_step_left(
+    server: Kfp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Day(ds=DS, store=str(tmp_path / "store"), work=str(tmp_path))
+    monkeypatch.setattr(cluster, "day_of", lambda plan, ds: store)
+    server.script = ({"state": "RUNNING"}, {"state": "FAILED"})
+    monkeypatch.setenv("GENCO_RUN_ID", "of another run")
+    leave_word(store, "ingest_logs", Refused("no logs for the day"))
+    with pytest.raises(Failed, match="ended FAILED"):
+        run(tmp_path, server)
+    words = store.storage().read(word_path(DS))
+    told = json.loads(words) | {"run": "r-0010"}
+    store.storage().write(word_path(DS), json.dumps(told).encode())
+    monkeypatch.setattr(cluster, "read_word", lambda day, run: read_word(day, "r-0010"))
+    summary, _ = run(tmp_path, server)
+    assert (summary.verdict, summary.reasons) == ("BLOCKED", ["no logs for the day"])
 
 
 @pytest.mark.parametrize(
