@@ -36,7 +36,7 @@ from pipelines.placement import Step, placed
 from pipelines.stages import IO_STAGES
 
 PATIENCE_S = "30 120 600"  # between tries of a step whose services are away
-LOST_PODS = 1
+TRIES = 2  # of a pod, in case that it is lost
 RUN_LABEL = "metadata.labels['pipeline/runid']"
 
 SECRET = "genco"  # deploy/base/secrets.example.yaml has its shape; parameters hold no secret
@@ -57,11 +57,12 @@ SETTINGS = (
 Steps = Mapping[str, Step]
 
 
-def settled(task: dsl.PipelineTask, stage: str, steps: Steps) -> dsl.PipelineTask:
+def settled(task: dsl.PipelineTask, stage: str, steps: Steps, tries: int) -> dsl.PipelineTask:
     """The task with its name, no cache, its tries, its pod's limits and nodes, and its secrets."""
     task.set_display_name(stage.replace("_", " "))
     task.set_caching_options(False)
-    task.set_retry(num_retries=LOST_PODS, backoff_duration="30s", backoff_factor=2)
+    if tries > 1:
+        task.set_retry(num_retries=tries - 1, backoff_duration="30s", backoff_factor=2)
     if stage in IO_STAGES and stage != "notify":  # who was told once is not told again
         task.set_env_variable("GENCO_PATIENCE_S", PATIENCE_S)
     kubernetes.use_field_path_as_env(task, "GENCO_RUN_ID", RUN_LABEL)
@@ -85,12 +86,12 @@ def _on_nodes(task: dsl.PipelineTask, step: Step) -> dsl.PipelineTask:
     return task
 
 
-def graph(steps: Steps) -> Any:
-    """The daily pipeline with its pods as `steps` says."""
+def graph(steps: Steps, tries: int = TRIES) -> Any:
+    """The daily pipeline with its pods as `steps` says; a pod is tried so often."""
 
     def placed_task(task: dsl.PipelineTask, *after: dsl.PipelineTask) -> dsl.PipelineTask:
         stage = task.component_spec.name.replace("-", "_")
-        return settled(task.after(*after) if after else task, stage, steps)
+        return settled(task.after(*after) if after else task, stage, steps, tries)
 
     @dsl.pipeline(name="genco-daily", description="Learn from yesterday, judge, and ask a person.")
     def daily(ds: str, plan: str):
@@ -111,6 +112,3 @@ def graph(steps: Steps) -> Any:
                 placed_task(publish_policy(day=day, plan=plan, version=version), judged)
 
     return daily
-
-
-daily = graph({})
