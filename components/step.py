@@ -1,6 +1,6 @@
 """A stage as a step of the graph: tried again where that can help, and its end left in the store.
 
-Kubeflow repeats a pod whatever stopped it. So causes are told apart here (ADR 23): what Failed (a
+Kubeflow repeats a pod whatever stopped it. So causes are told apart here (ADR 25): what Failed (a
 service, a bucket) or lost a race is waited for and tried again in the same pod, GENCO_PATIENCE_S
 seconds apart; what was refused, asked wrongly or is a bug ends at once. What ended the step is kept
 for notify, since the pod's own status says only that it failed.
