@@ -9,7 +9,7 @@ dead end, and counting, listing, checking and masking are all read off the same 
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -178,15 +178,20 @@ def space_of(product_id: str, elements: Elements, rules: Rules) -> Space:
             f"product {product_id!r} has no candidate element in any of the slots "
             f"{', '.join(elements.slots)}; expected at least one row in the catalog's elements"
         )
-    index = _options(candidates, elements)
-    pairs = _known_pairs(rules.forbidden_of(product_id), index)
+    forbidden = rules.forbidden_of(product_id)
+    ruled = forbidden or product_id in rules.combinations
+    index = _options(candidates, elements) if ruled else {}
+    pairs = _known_pairs(forbidden, index)
+    optional = tuple(name in rules.optional for name in elements.slots)
+    sizes = tuple(len(rows) for rows in candidates)
     if product_id in rules.combinations:
         start, successors = _allowed_only(product_id, rules, index, pairs, elements.slots)
+        step, ways = _automaton(product_id, start, successors, sizes)
+    elif pairs:
+        start, successors = _all_but_forbidden(sizes, optional, pairs)
+        step, ways = _automaton(product_id, start, successors, sizes)
     else:
-        optional = [name in rules.optional for name in elements.slots]
-        start, successors = _all_but_forbidden(candidates, optional, pairs)
-    widest = max(len(rows) for rows in candidates) + 1
-    step, ways = _automaton(product_id, start, successors, len(candidates), widest)
+        step, ways = _without_rules(sizes, optional)
     if ways[0] < 1:
         raise ValueError(
             f"no combination of product {product_id!r} is legal: its slots have "
@@ -249,8 +254,19 @@ def _allowed_only(
     return tuple(range(len(rows))), successors
 
 
+@lru_cache(maxsize=1024)
+def _without_rules(
+    sizes: tuple[int, ...], optional: tuple[bool, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(step, ways), one table for all products with so many candidates; not to be written to."""
+    start, successors = _all_but_forbidden(sizes, optional, [])
+    step, ways = _automaton("", start, successors, sizes)
+    step.flags.writeable = ways.flags.writeable = False
+    return step, ways
+
+
 def _all_but_forbidden(
-    candidates: tuple[np.ndarray, ...], optional: list[bool], pairs: list[Pair]
+    sizes: tuple[int, ...], optional: tuple[bool, ...], pairs: list[Pair]
 ) -> tuple[Hashable, Successors]:
     """A node is (something is shown yet, options still blocked by the choices so far)."""
     banned = {a for a, b in pairs if a == b}
@@ -258,8 +274,8 @@ def _all_but_forbidden(
     for a, b in pairs:
         if a[0] < b[0]:
             blocks.setdefault(a, set()).add(b)
-    may_skip = [skip or not len(rows) for skip, rows in zip(optional, candidates, strict=True)]
-    last = len(candidates) - 1
+    may_skip = [skip or not size for skip, size in zip(optional, sizes, strict=True)]
+    last = len(sizes) - 1
 
     def successors(node: Hashable, slot: int) -> dict[int, Hashable]:
         shown, blocked = node  # type: ignore[misc]
@@ -267,7 +283,7 @@ def _all_but_forbidden(
         reached: dict[int, Hashable] = {}
         if may_skip[slot] and (shown or slot < last):
             reached[0] = (shown, later)
-        for option in range(1, len(candidates[slot]) + 1):
+        for option in range(1, sizes[slot] + 1):
             place = (slot, option)
             if place not in blocked and place not in banned:
                 adds = blocks.get(place)
@@ -278,9 +294,10 @@ def _all_but_forbidden(
 
 
 def _automaton(
-    product_id: str, start: Hashable, successors: Successors, slots: int, options: int
+    product_id: str, start: Hashable, successors: Successors, sizes: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(step, ways) of the automaton grown from `start`; edges into dead ends are cut."""
+    slots, options = len(sizes), max(sizes) + 1
     layer, tables, made = {start: 0}, [], 1
     for slot in range(slots):
         following: dict[Hashable, int] = {}

@@ -13,7 +13,7 @@ from model.generator.decode import Pointer
 from model.generator.lattice import Lattice
 from model.generator.policy import Shelf
 from model.reward.network import Batch
-from model.reward.pieces import Pieces
+from model.reward.shelf import Shelf as Shelves
 from model.serving import ServingPolicy
 
 Pass = Callable[[], object]
@@ -42,7 +42,8 @@ def bare_of(policy: ServingPolicy, products: list[str], contexts: list[dict[str,
 def _pointer(policy, lattice, which, columns) -> tuple[Pass, Pass]:
     generator = policy.generator
     network, count = generator._exact, len(which)
-    shelf = Shelf.of(generator.encoding, policy.elements, lattice)
+    inputs = generator.encoding.inputs(policy.elements, lattice.rows[lattice.rows >= 0])
+    shelf = Shelf.of(generator.encoding, inputs, lattice)
     context = generator.encoding.context_rows(columns, count).double()
     product = torch.from_numpy(which)
     hint = torch.zeros(count, lattice.slots, lattice.rows.shape[2] + 1, dtype=torch.float64)
@@ -69,18 +70,21 @@ def _reward(policy, lattice, which, products, columns) -> Pass:
     batch = Batch(
         element=torch.from_numpy(place.reshape(rows.shape)[which]),
         product=torch.from_numpy(encoding.product_codes(np.array(products, object))),
-        context=torch.from_numpy(encoding.context_rows(columns, len(products))),
+        context=torch.zeros(0),
         history=torch.from_numpy(encoding.history_rows(policy.elements.history[used])),
     )
     present = torch.from_numpy(rows >= 0)[torch.from_numpy(which)]
-    scale = reward.pieces(products, columns, policy.elements, rows[which]).scale
+    kept = reward.shelf(products, policy.elements, rows[which])
+    every = np.arange(len(products))
     draw = torch.Generator().manual_seed(0)
     shape = (len(products), RERANKED, lattice.slots)
     combinations = torch.randint(rows.shape[2], shape, generator=draw)
+    given = (reward._network, encoding, kept.scale)
 
     @torch.no_grad()
     def scored() -> None:
         outputs = reward._network.elements(inputs)
-        Pieces.of(reward._network, outputs, batch, present, scale).score(combinations)
+        shelf = Shelves.of(*given, outputs, batch, present)
+        shelf.pieces(every, columns).score(combinations)
 
     return scored

@@ -3,7 +3,8 @@
 Bare: one encoder pass, four pointer steps (32 prefixes), one reward batch (32 combinations), timed
 with the policy's own modules and prepared inputs. Warm: the products were asked for before, so
 their encoder pass, what the reward network reads of them and their grid of pairs are remembered.
-Cold: nothing is remembered of any product. Bare and choice are timed in turns.
+Cold: nothing is remembered of any product; the catalog's elements were read when it was loaded, and
+products without rules share one automaton. Bare and choice are timed in turns.
 """
 
 import argparse
@@ -86,7 +87,7 @@ def timed(policy: ServingPolicy, requests: int, warm: bool) -> Times:
 
 
 def forget(policy: ServingPolicy) -> None:
-    """Nothing is remembered of any product, its legal combinations neither."""
+    """Nothing is remembered of any product, its legal combinations and its pairs neither."""
     policy._spaces.clear()
     policy._stock = Stock(policy.reward, policy.generator, policy.elements, REMEMBERED)
     search._grids = Grids()

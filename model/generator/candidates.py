@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from model.generator.policy import Asked, Proposer
-from model.generator.search import Found, beam_top, exact_top, score
+from model.generator.search import beam_top, exact_best, score
 
 if TYPE_CHECKING:
     from model.reward.pieces import Pieces
@@ -64,36 +64,31 @@ def candidate_set(requests: Requests, candidates: int, temperature: float) -> Ca
     """K(x) of the requests, at most `candidates` combinations each, with its softmax."""
     grain = GRAINS * temperature
     halved = requests.kind != ALL and requests.learned
-    best = _best(requests, candidates // 2 if halved else candidates, grain)
+    kept, known = _best(requests, candidates // 2 if halved else candidates, grain)
     if halved:
-        best = _joined(best, _proposed(requests, best, candidates))
-    share = torch.softmax(best.reward / temperature, dim=1)
-    return CandidateSet(best.combinations, best.reward, share)
+        proposed, fresh = _proposed(requests, kept, known, candidates)
+        kept, known = torch.cat([kept, proposed], dim=1), torch.cat([known, fresh], dim=1)
+    reward = score(requests.pieces, kept).masked_fill(~known, -torch.inf)
+    return CandidateSet(kept, reward, torch.softmax(reward / temperature, dim=1))
 
 
-def _best(requests: Requests, k: int, grain: float) -> Found:
+def _best(requests: Requests, k: int, grain: float) -> tuple[Tensor, Tensor]:
+    """(the combinations of highest reward (B, k, S), which of them are no padding (B, k))."""
     lattice, product = requests.proposer.lattice, requests.product
     if requests.kind == SEARCHED:
-        return beam_top(requests.pieces, lattice, product, k, grain)
-    return exact_top(requests.pieces, lattice.spaces, product, k, grain)
+        found = beam_top(requests.pieces, lattice, product, k, grain)
+        return found.combinations, torch.isfinite(found.reward)
+    return exact_best(requests.pieces, lattice.spaces, product, k, grain)
 
 
-def _proposed(requests: Requests, best: Found, candidates: int) -> Found:
+def _proposed(
+    requests: Requests, best: Tensor, known: Tensor, candidates: int
+) -> tuple[Tensor, Tensor]:
     """The generator's first combinations outside `best`, to fill the set up to `candidates`."""
     beam = requests.proposer.beam(requests.asked, candidates)
-    known = torch.isfinite(best.reward)[:, None]
-    same = (beam.combinations[:, :, None] == best.combinations[:, None]).all(-1) & known
-    fresh = ~same.any(2) & torch.isfinite(beam.log_prob)
-    room = candidates - best.reward.shape[1]
+    same = (beam.combinations[:, :, None] == best[:, None]).all(-1) & known[:, None]
+    fresh = ~same.any(2) & (beam.log_prob > -torch.inf)
+    room = candidates - best.shape[1]
     order = torch.sort((~fresh).to(torch.int8), dim=1, stable=True).indices[:, :room]
-    wide = order[:, :, None].expand(-1, -1, best.combinations.shape[2])
-    chosen = beam.combinations.gather(1, wide)
-    reward = score(requests.pieces, chosen)
-    return Found(chosen, reward.masked_fill(~fresh.gather(1, order), -torch.inf))
-
-
-def _joined(first: Found, second: Found) -> Found:
-    return Found(
-        torch.cat([first.combinations, second.combinations], dim=1),
-        torch.cat([first.reward, second.reward], dim=1),
-    )
+    wide = order[:, :, None].expand(-1, -1, best.shape[2])
+    return beam.combinations.gather(1, wide), fresh.gather(1, order)

@@ -32,6 +32,14 @@ class Scorer(Protocol):
         ...
 
 
+class Reader(Scorer, Protocol):
+    """Scores of all slots at once too, on ways that are known."""
+
+    def along(self, options: Tensor, node: Tensor) -> Tensor:
+        """(B, G, S, K + 1) what `scores` gives at each slot of the ways (B, G, S)."""
+        ...
+
+
 class Pointer:
     """The network's scores for B requests, `groups` prefixes each.
 
@@ -67,6 +75,9 @@ class Pointer:
             query = query.gather(1, parent[:, :, None].expand(-1, -1, query.shape[2]))
         self.query = query + self.network.chosen(self.encoded, self.product, slot, option)
 
+    def along(self, options: Tensor, node: Tensor) -> Tensor:
+        return self.network.along(self.encoded, self.product, self.query, options, self.hint)
+
 
 class Even:
     """The rules' scores: every legal combination has the same probability."""
@@ -79,6 +90,9 @@ class Even:
 
     def choose(self, slot: int, option: Tensor, parent: Tensor | None = None) -> None:
         """Nothing to remember: the node says what is left."""
+
+    def along(self, options: Tensor, node: Tensor) -> Tensor:
+        return self.scores(0, node)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,12 +160,28 @@ def drawn(uniform: Tensor) -> Choice:
     return choice
 
 
-def log_prob(scorer: Scorer, lattice: Lattice, product: Tensor, combinations: Tensor) -> Tensor:
+def read(scorer: Reader, lattice: Lattice, product: Tensor, options: Tensor) -> Walk:
+    """The walk along (B, G, S) options, all slots at once; equal to `walk` with `given`."""
+    node = lattice.start[product][:, None].expand(options.shape[:2])
+    nodes, legal = [], torch.ones_like(node, dtype=torch.bool)
+    for slot in range(lattice.slots):
+        nodes.append(node)
+        node = lattice.step[node, options[:, :, slot]]
+        legal = legal & (node >= 0)
+        node = node.clamp(min=0)
+    passed = torch.stack(nodes, 2)
+    allowed = lattice.after(passed) >= 0
+    steps = _log_softmax(scorer.along(options, passed), allowed)
+    log_prob = steps.gather(3, options[..., None])[..., 0].sum(2)
+    return Walk(options, log_prob.masked_fill(~legal, -torch.inf), steps, allowed)
+
+
+def log_prob(scorer: Reader, lattice: Lattice, product: Tensor, combinations: Tensor) -> Tensor:
     """(B, G) exact log-probabilities of (B, G, S) local indices; -inf where illegal."""
     options = combinations + 1
     inside = ((options >= 0) & (options < lattice.step.shape[1])).all(-1)
     options = options.clamp(0, lattice.step.shape[1] - 1)
-    found = walk(scorer, lattice, product, options.shape[1], given(options)).log_prob
+    found = read(scorer, lattice, product, options).log_prob
     return found.masked_fill(~inside, -torch.inf)
 
 
@@ -175,10 +205,9 @@ def beam(scorer: Scorer, lattice: Lattice, product: Tensor, width: int) -> Beam:
     bound = torch.full_like(total[:, 0], -torch.inf)
     options = node.new_zeros(*node.shape, 0)
     for slot in range(lattice.slots):
-        after = lattice.after(node)
-        allowed = (after >= 0) & torch.isfinite(total)[:, :, None]
-        grown = total[:, :, None] + _log_softmax(scorer.scores(slot, node), allowed)
-        grown = grown.masked_fill(~allowed, -torch.inf).flatten(1)
+        after = lattice.after(node)  # a way never ends early, so every node allows something
+        scores = scorer.scores(slot, node).masked_fill(after < 0, -torch.inf)
+        grown = (total[:, :, None] + functional.log_softmax(scores, dim=-1)).flatten(1)
         order = _descending(grown, width + 1)
         kept, dropped = order[:, :width], order[:, width:]
         if dropped.shape[1]:
@@ -198,6 +227,6 @@ def _descending(grown: Tensor, most: int) -> Tensor:
     if places > 2**PLACES:
         order = torch.sort(torch.round(grown * GRAIN), dim=1, descending=True, stable=True)
         return order.indices[:, :most]
-    steps = torch.round(grown.clamp(min=FLOOR) * GRAIN).long()
-    later = torch.arange(places - 1, -1, -1, device=grown.device)
-    return (steps * 2**PLACES + later).topk(min(most, places), dim=1).indices
+    steps = grown.clamp(min=FLOOR).mul_(GRAIN).round_().long().mul_(2**PLACES)
+    steps += torch.arange(places - 1, -1, -1, device=grown.device)
+    return steps.topk(min(most, places), dim=1).indices

@@ -9,8 +9,8 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -34,6 +34,11 @@ class Inputs:
 
     def take(self, rows: Tensor) -> "Inputs":
         return Inputs(self.dense[rows], self.tokens[rows], self.identity[rows])
+
+    def trimmed(self) -> "Inputs":
+        """Without columns of tokens that are padding everywhere."""
+        longest = int((self.tokens > 0).sum(1).max()) if self.tokens.numel() else 0
+        return Inputs(self.dense, self.tokens[:, :longest], self.identity)
 
     def to(self, device: str) -> "Inputs":
         return Inputs(self.dense.to(device), self.tokens.to(device), self.identity.to(device))
@@ -154,8 +159,11 @@ class Encoding:
 
     def product_index(self, product_id: list[str]) -> np.ndarray:
         """(P,) int64, 0 = a product never trained on."""
-        known = {name: at for at, name in enumerate(self.products, start=1)}
-        return np.array([known.get(name, 0) for name in product_id], np.int64)
+        return np.array([self._product.get(name, 0) for name in product_id], np.int64)
+
+    @cached_property
+    def _product(self) -> dict[str, int]:
+        return {name: at for at, name in enumerate(self.products, start=1)}
 
     def context_rows(self, context: Mapping[str, np.ndarray], rows: int) -> Tensor:
         """(rows, context_width) float32; a value never seen is "other", a missing number flagged.
@@ -183,7 +191,8 @@ class Encoding:
 
     def state(self) -> dict[str, Any]:
         """JSON that `Encoding(**state)` turns back, but for the tuple of slots."""
-        return {**vars(self), "slots": list(self.slots)}
+        told = {part.name: getattr(self, part.name) for part in fields(self)}
+        return {**told, "slots": list(self.slots)}
 
     @staticmethod
     def from_state(state: Mapping[str, Any]) -> "Encoding":

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model.generator.candidates import CandidateSet, Requests
 from model.generator.policy import Proposer
-from model.generator.search import score
+from model.generator.search import ENUMERABLE, score
 
 LISTED = 100_000  # legal combinations up to which a request's whole distribution is computed
 WIDEST = 4096  # beam for the generator's own favourites among more
@@ -24,7 +24,7 @@ class Mixture:
     uniform: float = 0.02
     temperature: float
     candidates: int = 32  # size of K(x)
-    exact: int = 100_000  # legal combinations up to which K(x) holds the exact best rewards
+    exact: int = ENUMERABLE  # legal combinations up to which K(x) holds the exact best rewards
 
     def __post_init__(self) -> None:
         if not (self.explore >= 0 and self.uniform >= 0 and self.explore + self.uniform <= 1):

@@ -177,6 +177,23 @@ class Network(nn.Module):
         leaning = HINT_SCALE * self.hint[slot] * hint
         return asked @ encoded.keys[product, slot].transpose(1, 2) + leaning[:, None]
 
+    def along(
+        self, encoded: Encoded, product: Tensor, start: Tensor, options: Tensor, hint: Tensor
+    ) -> Tensor:
+        """(B, G, S, K + 1) the scores that `point` gives at every slot on the ways (B, G, S).
+
+        start (B, G, width): the query before anything is chosen; hint (B, S, K + 1).
+        """
+        slots, count = options.shape[2], encoded.choices.shape[2]
+        first = product[:, None] * slots + torch.arange(slots, device=product.device)
+        flat = first[:, None] * count + options
+        chosen = functional.embedding(flat[:, :, :-1], encoded.choices.flatten(0, 2))
+        query = torch.cat([start[:, :, None], chosen], dim=2).cumsum(2) + self.slot
+        asked = self.query(functional.gelu(query)) * self.sizes.width**-0.5
+        keys = encoded.keys[product, :slots].transpose(2, 3)
+        leaning = HINT_SCALE * self.hint[:, None] * hint
+        return (asked.transpose(1, 2) @ keys + leaning[:, :, None]).transpose(1, 2)
+
     def chosen(self, encoded: Encoded, product: Tensor, slot: int, option: Tensor) -> Tensor:
         """(B, G, width): what (B, G) options of a slot add to the query."""
         _, slots, options, width = encoded.choices.shape

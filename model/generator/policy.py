@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from model.reward.pieces import Pieces
 
 HALF = 0.5
-NUMBERS = 4_000_000  # numbers looked up at once: rows x options x width
+READ_AHEAD = 50_000  # elements of a catalog whose inputs are kept, some kilobyte each
+NUMBERS = 16_000_000  # numbers looked up at once: rows x slots x options x width
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +39,12 @@ class Shelf:
     product: np.ndarray  # (P,) int64
 
     @staticmethod
-    def of(encoding: Encoding, elements: Elements, lattice: Lattice) -> "Shelf":
+    def of(encoding: Encoding, inputs: Inputs, lattice: Lattice) -> "Shelf":
+        """Of the inputs of the lattice's candidates, in the order of its rows."""
         taken = lattice.rows >= 0
         place = np.full(lattice.rows.shape, -1, np.int64)
         place[taken] = np.arange(int(taken.sum()))
         names = [space.product_id for space in lattice.spaces]
-        inputs = encoding.inputs(elements, lattice.rows[taken])
         return Shelf(inputs, place, encoding.product_index(names))
 
     def to(self, device: str) -> "Shelf":
@@ -130,13 +131,24 @@ class Generator:
     def __init__(self, network: Network, encoding: Encoding, caution: Caution):
         self.network, self.encoding, self.caution = network.eval(), encoding, caution
         self._exact = copy.deepcopy(network).cpu().double().requires_grad_(False)
+        self._read: tuple[Elements, Inputs] | None = None
 
     def over(self, elements: Elements, spaces: Sequence[Space]) -> "Proposer":
         """Proposals for these products, whose spaces were made of these elements."""
         lattice = Lattice.pack(spaces)
         with torch.no_grad():
-            encoded = Shelf.of(self.encoding, elements, lattice).encode(self._exact)
+            inputs = self._inputs(elements, lattice.rows[lattice.rows >= 0])
+            encoded = Shelf.of(self.encoding, inputs, lattice).encode(self._exact)
         return Proposer(lattice, Learned(self.encoding, self._exact, encoded, self.caution))
+
+    def _inputs(self, elements: Elements, rows: np.ndarray) -> Inputs:
+        """A catalog that is not too large is read once, before its products are asked for."""
+        if len(elements) > READ_AHEAD:
+            return self.encoding.inputs(elements, rows)
+        if self._read is None or self._read[0] is not elements:
+            every = np.arange(len(elements))
+            self._read = (elements, self.encoding.inputs(elements, every))
+        return self._read[1].take(torch.from_numpy(rows)).trimmed()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, JSON) that `from_state` turns back into the same policy."""
@@ -190,7 +202,7 @@ class Proposer:
             start = known.network.begin(known.encoded, torch.from_numpy(product), coded)
         return Asked(product, context, hints(pieces, present, known.caution), start)
 
-    def _scorer(self, asked: Asked, groups: int, row: Tensor | None = None) -> decode.Scorer:
+    def _scorer(self, asked: Asked, groups: int, row: Tensor | None = None) -> decode.Reader:
         known = self._learned
         if known is None:
             return decode.Even(self.lattice)
@@ -204,7 +216,8 @@ class Proposer:
     def _parts(self, asked: Asked, row: Tensor) -> Iterator[tuple[Asked, Tensor, slice]]:
         """Runs of rows that fit in memory: (their requests, row by request, the run)."""
         width = 1 if self._learned is None else self._learned.network.sizes.width
-        rows = max(NUMBERS // (self.lattice.step.shape[1] * width), 1)
+        cards = self.lattice.slots * self.lattice.step.shape[1]
+        rows = max(NUMBERS // (cards * width), 1)
         if len(row) <= rows:
             yield asked, row, slice(None)
             return

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-MOST = 2.0**42  # rewards are cut at so many grains, to leave 20 bits for the tie-break
+MOST = 2.0**40  # rewards are cut at so many grains, to leave 22 bits for the tie-break
 
 
 def finite(reward: Tensor) -> Tensor:
@@ -21,5 +21,5 @@ def ranked(reward: Tensor, grain: float, k: int) -> Tensor:
     """(B, min(k, L)) positions of the highest rewards, ties to the earlier position."""
     places = reward.shape[1]
     steps = torch.round(reward.clamp(min=-MOST * grain) / grain).clamp(-MOST, MOST)
-    keys = steps.long() * 2**20 + (2**20 - 1 - torch.arange(places))
+    keys = steps.long() * 2**22 + (2**22 - 1 - torch.arange(places))
     return keys.topk(min(k, places), dim=1).indices

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from model.combinations import Space
-from model.generator.grid import SHORT, grid_rewards
+from model.generator.grid import SHORT
 from model.generator.lattice import Lattice
 from model.generator.ranking import finite, ranked
 from model.generator.rows import Grids, best_of_grid, fits
+from model.reward.members import mode
 from model.reward.pieces import Pieces
 
 ENUMERABLE = 1_000_000
@@ -52,43 +53,43 @@ def exact_top(
 
     Raises ValueError for a product with more than a million.
     """
+    combinations, known = exact_best(pieces, spaces, product, k, grain)
+    return Found(combinations, score(pieces, combinations).masked_fill(~known, -torch.inf))
+
+
+def exact_best(
+    pieces: Pieces, spaces: Sequence[Space], product: np.ndarray, k: int, grain: float
+) -> tuple[Tensor, Tensor]:
+    """The combinations (B, k, S) of `exact_top`, and which of them are no padding (B, k)."""
     sizes = np.array([_listable(space) for space in spaces])
-    best = Found(
-        torch.full((len(product), k, len(spaces[0].candidates)), -1, dtype=torch.int64),
-        torch.full((len(product), k), -torch.inf, dtype=torch.float64),
-    )
-    on_grid = np.zeros(len(product), bool)
+    best = torch.full((len(product), k, len(spaces[0].candidates)), -1, dtype=torch.int64)
+    left = np.arange(len(product))
     if fits(pieces):
-        on_grid = _by_grids(pieces, spaces, product, best, grain)
-    rest = np.flatnonzero(~on_grid)
-    for run in _runs(product[rest], sizes):
-        rows = rest[run]
-        part = _best_run(pieces.take(torch.from_numpy(rows)), spaces, product[rows], k, grain)
-        best.combinations[rows, : part.reward.shape[1]] = part.combinations
-        best.reward[rows, : part.reward.shape[1]] = part.reward
-    return best
+        left = _by_grids(pieces, spaces, product, best, grain)
+    for run in _runs(product[left], sizes):
+        rows = left[run]
+        listings = {p: listing_of(spaces[p]) for p in set(product[rows].tolist())}
+        listed = [listings[p] for p in product[rows].tolist()]
+        found = _best_listed(pieces.take(torch.from_numpy(rows)), listed, k, grain)
+        best[rows, : found.shape[1]] = found
+    known = torch.from_numpy(np.minimum(sizes, k)[product])[:, None] > torch.arange(k)
+    return best, known
 
 
 def _by_grids(
-    pieces: Pieces, spaces: Sequence[Space], product: np.ndarray, best: Found, grain: float
+    pieces: Pieces, spaces: Sequence[Space], product: np.ndarray, best: Tensor, grain: float
 ) -> np.ndarray:
-    """(B,) bool: which requests' best were found by rows of their product's grid, into `best`."""
-    done, k = np.zeros(len(product), bool), best.reward.shape[1]
+    """Writes into `best` what rows of a product's grid tell; the requests of other products."""
+    others = []
     for which in np.unique(product).tolist():
         rows, grid = np.flatnonzero(product == which), _grids.of(spaces[which])
         held = pieces if len(rows) == len(product) else pieces.take(torch.from_numpy(rows))
-        if grid is None or not _is_one(held.factor):
+        if grid is None or not _is_one(mode(held.factor, 3)):
+            others.append(rows)
             continue
-        few = min(k, spaces[which].count())
-        best.combinations[rows, :few] = best_of_grid(held, grid, few, grain)
-        best.reward[rows, :few] = 0.0
-        done[rows] = True
-    if done.any():
-        rows = torch.from_numpy(np.flatnonzero(done))
-        held = pieces if bool(done.all()) else pieces.take(rows)
-        reward = score(held, best.combinations[rows])
-        best.reward[rows] = torch.where(torch.isfinite(best.reward[rows]), reward, -torch.inf)
-    return done
+        few = min(best.shape[1], spaces[which].count())
+        best[rows, :few] = best_of_grid(held, grid, few, grain)
+    return np.sort(np.concatenate(others)) if others else np.zeros(0, np.int64)
 
 
 def _is_one(factor: Tensor) -> bool:
@@ -100,21 +101,6 @@ def _listable(space: Space) -> int:
     if space.count() > ENUMERABLE:
         space.enumerate(ENUMERABLE)  # raises, saying how many there are
     return space.count()
-
-
-def _best_run(
-    pieces: Pieces, spaces: Sequence[Space], product: np.ndarray, k: int, grain: float
-) -> Found:
-    """The best of one run: by the whole grid of its product, or by the whole list."""
-    space = spaces[product[0]]
-    alike = bool((product == product[0]).all()) and isinstance(pieces, Pieces)
-    grid = _grids.of(space) if alike else None
-    if grid is None:
-        listings = {p: listing_of(spaces[p]) for p in set(product.tolist())}
-        return _best_listed(pieces, [listings[p] for p in product.tolist()], k, grain)
-    rewards = finite(grid_rewards(pieces, grid.halves))
-    combinations = listing_of(space)[ranked(rewards, grain, k)]
-    return Found(combinations, score(pieces, combinations))
 
 
 def _runs(product: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
@@ -133,14 +119,14 @@ def _runs(product: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
             first += max(fits, 1)
 
 
-def _best_listed(pieces: Pieces, listed: list[Tensor], k: int, grain: float) -> Found:
+def _best_listed(pieces: Pieces, listed: list[Tensor], k: int, grain: float) -> Tensor:
+    """(B, at most k, S) of lists of combinations."""
     combinations = _padded(listed)
     sizes = torch.tensor([len(rows) for rows in listed])
     beyond = torch.arange(combinations.shape[1]) >= sizes[:, None]
     reward = score(pieces, combinations).masked_fill(beyond, -torch.inf)
     order = ranked(reward, grain, k)
-    wide = order[:, :, None].expand(-1, -1, combinations.shape[2])
-    return Found(combinations.gather(1, wide), reward.gather(1, order))
+    return combinations.gather(1, order[:, :, None].expand(-1, -1, combinations.shape[2]))
 
 
 def _padded(listed: list[Tensor]) -> Tensor:
@@ -156,7 +142,7 @@ def _padded(listed: list[Tensor]) -> Tensor:
 def score(pieces: Pieces, combinations: Tensor) -> Tensor:
     """(B, G) float64 mean reward, computed CHUNK combinations at a time."""
     groups = max(CHUNK // max(len(combinations), 1), 1)
-    parts = [pieces.score(part)[0].double() for part in combinations.split(groups, dim=1)]
+    parts = [pieces.mean(part).double() for part in combinations.split(groups, dim=1)]
     return finite(torch.cat(parts, dim=1))
 
 

@@ -46,7 +46,7 @@ class Stock:
         if new:
             whole = self.read(new)
             for place, space in enumerate(new):
-                self._kept[space.product_id] = _one(whole, place)
+                self._kept[space.product_id] = whole if len(new) == 1 else _one(whole, place)
         found = [self._kept[space.product_id] for space in spaces]
         for space in spaces:
             self._kept.move_to_end(space.product_id)

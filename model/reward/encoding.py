@@ -5,6 +5,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -105,9 +106,14 @@ class Encoding:
     def history_width(self) -> int:
         return len(self.history["mean"])
 
+    @cached_property
+    def _names(self) -> dict[str, np.ndarray]:
+        """Vocabularies as arrays: of each categorical, and the products at ""."""
+        return {"": np.array(self.products), **{n: np.array(v) for n, v in self.categories.items()}}
+
     def product_codes(self, product_id: np.ndarray) -> np.ndarray:
         """(n,) int64, 0 for a product never trained on."""
-        return _codes(self.products, np.asarray(product_id).astype(str))
+        return _codes(self._names[""], np.asarray(product_id).astype(str))
 
     def context_rows(self, context: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
         """(n, C) float32: one-hot with "other" first, numbers standardised and in bins."""
@@ -120,8 +126,10 @@ class Encoding:
         return np.concatenate(parts, axis=1)
 
     def _category(self, name: str, values: np.ndarray) -> np.ndarray:
-        known = self.categories[name]
-        return np.eye(len(known) + 1, dtype=np.float32)[_codes(known, values.astype(str))]
+        known = self._names[name]
+        one_hot = np.zeros((len(values), len(known) + 1), np.float32)
+        one_hot[np.arange(len(values)), _codes(known, values.astype(str))] = 1
+        return one_hot
 
     def _number(self, name: str, values: np.ndarray) -> np.ndarray:
         scale = self.numbers[name]
@@ -150,8 +158,10 @@ class Encoding:
             grams=weighted(contents, _salts(elements), self.idf),
             dense=torch.from_numpy(self._dense(elements)),
             smooth=torch.from_numpy(self._smooth(elements)),
-            shared=torch.from_numpy(_codes(self.shared, _shared_keys(elements, contents))),
-            own=torch.from_numpy(_codes(self.own, _own_keys(elements))),
+            shared=torch.from_numpy(
+                _codes(np.array(self.shared), _shared_keys(elements, contents))
+            ),
+            own=torch.from_numpy(_codes(np.array(self.own), _own_keys(elements))),
             slot=torch.from_numpy(elements.slot.astype(np.int64)),
         )
 
@@ -219,11 +229,10 @@ def fit_encoding(
     )
 
 
-def _codes(known: list[str], values: np.ndarray) -> np.ndarray:
+def _codes(names: np.ndarray, values: np.ndarray) -> np.ndarray:
     """(n,) int64 position + 1 of each value in the sorted vocabulary, 0 where it is not in it."""
-    if not known or not len(values):
+    if not len(names) or not len(values):
         return np.zeros(len(values), np.int64)
-    names = np.array(known)
     place = np.minimum(np.searchsorted(names, values), len(names) - 1)
     return np.where(names[place] == values, place + 1, 0).astype(np.int64)
 

@@ -1,12 +1,13 @@
 """Rewards of many combinations of the same candidates, without asking the network again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from model.reward.members import mode, spread
-from model.reward.network import VALUE, Batch, Outputs, RewardNetwork
+from model.reward.network import VALUE
 
 CHANCE = 1  # the conversion head
 
@@ -33,6 +34,14 @@ class Scale:
             factor = factor * (worth if value is None else worth * torch.exp(value))
         return factor
 
+    def reward(self, heads: Sequence[Tensor]) -> Tensor:
+        """(B, ...) what is earned where one member's heads say (B, ...), not yet calibrated."""
+        event = torch.sigmoid(self.slope * heads[0] + self.shift)
+        if self.target == "click":
+            return event
+        value = heads[VALUE] if len(heads) > VALUE else None
+        return event * self.earned(event, heads[CHANCE], value)
+
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
@@ -46,23 +55,6 @@ class Pieces:
     factor: Tensor
     scale: Scale
 
-    @staticmethod
-    def of(
-        network: RewardNetwork, outputs: Outputs, batch: Batch, present: Tensor, scale: Scale
-    ) -> "Pieces":
-        """batch.element (B, S, K) places in outputs; batch.history (m, H) by place."""
-        real = present.to(outputs.term.dtype)[..., None]
-        known = torch.einsum("eh,hkm->emk", batch.history, network.history)
-        unary = (outputs.term + known)[batch.element]
-        mixed = torch.einsum("bc,cmq->bmq", batch.context, network.mixing)
-        affinity = torch.einsum("bskmq,bmq->bskm", outputs.context[batch.element], mixed)
-        unary[..., 0] = unary[..., 0] + affinity
-        seen = (batch.product > 0).to(real.dtype)[:, None, None]
-        base = network.bias + network.product[batch.product] * seen
-        base = base + torch.einsum("bc,chm->bhm", batch.context, network.context)
-        factor = outputs.pair[batch.element] * real[..., None]
-        return Pieces(base.transpose(1, 2), unary * real[..., None], factor, scale)
-
     def score(self, combinations: Tensor) -> tuple[Tensor, Tensor]:
         """(B, G) mean reward and its spread over members, of combinations (B, G, S) int64.
 
@@ -71,7 +63,7 @@ class Pieces:
         present = (combinations >= 0).to(self.unary.dtype)[..., None]
         at = combinations.clamp(min=0)
         b = torch.arange(at.shape[0], device=at.device)[:, None]
-        heads = list(self.base[:, None, :, : self._heads].unbind(-1))
+        heads = list(self.base[:, None, :, : self.heads].unbind(-1))
         total = square = torch.zeros((), device=at.device)
         for slot in range(at.shape[2]):
             here, k = present[:, :, slot], at[:, :, slot]
@@ -82,14 +74,28 @@ class Pieces:
         heads[0] = heads[0] + 0.5 * (total.square() - square).sum(-1)
         return self._earned(heads)
 
+    def mean(self, combinations: Tensor) -> Tensor:
+        """(B, G) mean reward of combinations (B, G, S), as `score` has it, without the spread."""
+        requests, _, slots = combinations.shape
+        options, there = self.unary.shape[2], combinations >= 0
+        first = torch.arange(requests * slots, device=there.device).view(requests, 1, slots)
+        at = (first * options + combinations.clamp(min=0)).flatten()
+        real = there.to(self.unary.dtype)[..., None]
+        own, pair = mode(self.unary, 3)[..., : self.heads], mode(self.factor, 3)
+        unary = own.flatten(0, 2)[at].view(*there.shape, -1) * real
+        factor = pair.flatten(0, 2)[at].view(*there.shape, -1) * real
+        heads = list((unary.sum(2) + mode(self.base, 1)[:, None, : self.heads]).unbind(-1))
+        heads[0] = heads[0] + 0.5 * (factor.sum(2).square() - factor.square().sum(2)).sum(-1)
+        return self.scale.reward(heads)
+
     def singles(self) -> tuple[Tensor, Tensor]:
         """(B, S, K) mean reward and spread of each candidate shown alone, as `score` has them."""
-        each = self.base[:, None, None, :, : self._heads] + self.unary[..., : self._heads]
+        each = self.base[:, None, None, :, : self.heads] + self.unary[..., : self.heads]
         mean, spread = self._earned(list(each.flatten(1, 2).unbind(-1)))
         return mean.view(each.shape[:3]), spread.view(each.shape[:3])
 
     @property
-    def _heads(self) -> int:
+    def heads(self) -> int:
         """How many heads the target needs."""
         return 1 if self.scale.target == "click" else self.base.shape[-1]
 

@@ -145,41 +145,39 @@ class Reward:
         device: str = "cpu",
     ) -> Pieces:
         """What any combination of the candidates (B, S, K; rows in elements, -1 padding) needs."""
-        network = self._network.to(device)
-        used, place = np.unique(np.maximum(candidates, 0), return_inverse=True)
-        inputs = self._inputs(elements).take(torch.from_numpy(used)).to(device)
-        at = torch.from_numpy(place.reshape(candidates.shape)).to(device)
-        products = np.asarray(product_id, object)
-        rows = self._encoding.context_rows(context, len(products))
-        history = self._encoding.history_rows(elements.history[used])
-        batch = Batch(
-            element=at,
-            product=torch.from_numpy(self._encoding.product_codes(products)).to(device),
-            context=torch.from_numpy(rows).to(device),
-            history=torch.from_numpy(history).to(device),
-        )
-        present = torch.from_numpy(candidates >= 0).to(device)
-        scale = self._scale(products, device)
-        with torch.no_grad():
-            found = Pieces.of(network, network.elements(inputs), batch, present, scale)
+        rows = np.arange(len(candidates))
+        found = self.shelf(product_id, elements, candidates, device).pieces(rows, context)
         self._network.to("cpu")
         return found
 
-    def shelf(self, product_id: Sequence[str], elements: Elements, candidates: np.ndarray) -> Shelf:
+    @torch.no_grad()
+    def shelf(
+        self,
+        product_id: Sequence[str],
+        elements: Elements,
+        candidates: np.ndarray,
+        device: str = "cpu",
+    ) -> Shelf:
         """These products' candidates (P, S, K) read once, to make pieces in any context."""
+        network = self._network.to(device)
         used, place = np.unique(np.maximum(candidates, 0), return_inverse=True)
+        inputs = self._inputs(elements).take(torch.from_numpy(used)).to(device)
         products = np.asarray(product_id, object)
-        with torch.no_grad():
-            outputs = self._network.elements(self._inputs(elements).take(torch.from_numpy(used)))
-        return Shelf(
-            self._network,
+        history = self._encoding.history_rows(elements.history[used])
+        codes = torch.from_numpy(self._encoding.product_codes(products)).to(device)
+        batch = Batch(
+            element=torch.from_numpy(place.reshape(candidates.shape)).to(device),
+            product=codes,
+            context=torch.zeros(0, device=device),
+            history=torch.from_numpy(history).to(device),
+        )
+        return Shelf.of(
+            network,
             self._encoding,
-            self._scale(products, "cpu"),
-            outputs,
-            torch.from_numpy(self._encoding.history_rows(elements.history[used])),
-            torch.from_numpy(place.reshape(candidates.shape)),
-            torch.from_numpy(candidates >= 0),
-            torch.from_numpy(self._encoding.product_codes(products)),
+            self._scale(products, device),
+            network.elements(inputs),
+            batch,
+            torch.from_numpy(candidates >= 0).to(device),
         )
 
     def warm(self, network: RewardNetwork, encoding: Encoding) -> None:

@@ -1,4 +1,4 @@
-"""Some products' candidates as the reward network read them, kept for the next request."""
+"""What some products' candidates add to the log-odds, kept for the next request."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from model.reward.encoding import Encoding
 from model.reward.network import Batch, Outputs, RewardNetwork
@@ -14,76 +15,83 @@ from model.reward.pieces import Pieces, Scale
 
 @dataclass(frozen=True, eq=False)
 class Shelf:
-    """What m candidates of P products contribute, and where they stand: `place` (P, S, K).
+    """P products with up to K candidates in each of S slots and M members; padding is 0.
 
-    product (P,): the products' codes.
+    base (P, M, heads), unary (P, S, K, M, heads), factor (P, S, K, M, R): as in Pieces, without the
+    context. affinity (P, S, K, M, Q): what a context is met with.
     """
 
     network: RewardNetwork
     encoding: Encoding
     scale: Scale  # of the products, its worth (P,)
-    outputs: Outputs
-    history: Tensor  # (m, H)
-    place: Tensor
-    present: Tensor  # (P, S, K) bool
-    product: Tensor
+    base: Tensor
+    unary: Tensor
+    factor: Tensor
+    affinity: Tensor
 
+    @staticmethod
+    def of(
+        network: RewardNetwork,
+        encoding: Encoding,
+        scale: Scale,
+        outputs: Outputs,
+        batch: Batch,
+        present: Tensor,
+    ) -> "Shelf":
+        """batch.element (P, S, K) places in outputs; batch.history (m, H) by place; no context."""
+        real = present.to(outputs.term.dtype)[..., None, None]
+        term = outputs.term
+        if batch.history.shape[1]:
+            term = term + torch.einsum("eh,hkm->emk", batch.history, network.history)
+        seen = (batch.product > 0).to(real.dtype)[:, None, None]
+        base = network.bias + network.product[batch.product] * seen
+        parts = (term, outputs.pair, outputs.context)
+        unary, factor, affinity = (part[batch.element] * real for part in parts)
+        return Shelf(network, encoding, scale, base.transpose(1, 2), unary, factor, affinity)
+
+    @torch.no_grad()
     def pieces(self, product: np.ndarray, context: Mapping[str, np.ndarray]) -> Pieces:
         """What any combination of the candidates needs, for requests of products (B,) here."""
-        which = torch.from_numpy(product)
-        batch = Batch(
-            element=self.place[which],
-            product=self.product[which],
-            context=torch.from_numpy(self.encoding.context_rows(context, len(product))),
-            history=self.history,
-        )
+        network, which = self.network, torch.from_numpy(product).to(self.base.device)
+        known = torch.from_numpy(self.encoding.context_rows(context, len(product)))
+        known = known.to(self.base.device)
+        told, mixing = network.context.flatten(1), network.mixing.flatten(1)
+        added = (known @ told).view(len(which), *network.context.shape[1:]).transpose(1, 2)
+        mixed = (known @ mixing).view(len(which), 1, 1, *network.mixing.shape[1:])
+        unary = self.unary[which]
+        unary[..., 0] += (self.affinity[which] * mixed).sum(-1)
         scale = replace(self.scale, worth=self.scale.worth[which])
-        with torch.no_grad():
-            return Pieces.of(self.network, self.outputs, batch, self.present[which], scale)
+        return Pieces(self.base[which] + added, unary, self.factor[which], scale)
 
     def take(self, product: int, options: int) -> "Shelf":
         """One product alone, with at most so many candidates in a slot."""
-        present = self.present[product : product + 1, :, :options]
-        used = torch.unique(self.place[product, :, :options][present[0]])
-        place = torch.searchsorted(used, self.place[product : product + 1, :, :options])
-        outputs = Outputs(*(part[used] for part in _parts(self.outputs)))
         one = slice(product, product + 1)
-        return Shelf(
-            self.network,
-            self.encoding,
-            replace(self.scale, worth=self.scale.worth[one]),
-            outputs,
-            self.history[used],
-            place.clamp(max=len(used) - 1),
-            present,
-            self.product[one],
+        cards = (
+            part[one, :, :options].clone() for part in (self.unary, self.factor, self.affinity)
+        )
+        names = ("unary", "factor", "affinity")
+        return replace(
+            self,
+            base=self.base[one].clone(),
+            scale=replace(self.scale, worth=self.scale.worth[one].clone()),
+            **dict(zip(names, cards, strict=True)),
         )
 
     @staticmethod
     def join(shelves: Sequence["Shelf"]) -> "Shelf":
         """Several shelves of one network side by side, products in their order."""
-        widest = max(shelf.place.shape[2] for shelf in shelves)
-        sizes = [len(shelf.history) for shelf in shelves]
-        firsts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).tolist()
-        pairs = zip(shelves, firsts, strict=True)
-        parts = zip(*(_parts(shelf.outputs) for shelf in shelves), strict=True)
-        return Shelf(
-            shelves[0].network,
-            shelves[0].encoding,
-            replace(shelves[0].scale, worth=torch.cat([shelf.scale.worth for shelf in shelves])),
-            Outputs(*(torch.cat(part) for part in parts)),
-            torch.cat([shelf.history for shelf in shelves]),
-            torch.cat([_wide(shelf.place + first, widest) for shelf, first in pairs]),
-            torch.cat([_wide(shelf.present, widest) for shelf in shelves]),
-            torch.cat([shelf.product for shelf in shelves]),
+        widest = max(shelf.unary.shape[2] for shelf in shelves)
+        return replace(
+            shelves[0],
+            base=torch.cat([shelf.base for shelf in shelves]),
+            unary=torch.cat([_wide(shelf.unary, widest) for shelf in shelves]),
+            factor=torch.cat([_wide(shelf.factor, widest) for shelf in shelves]),
+            affinity=torch.cat([_wide(shelf.affinity, widest) for shelf in shelves]),
+            scale=replace(shelves[0].scale, worth=torch.cat([s.scale.worth for s in shelves])),
         )
 
 
-def _parts(outputs: Outputs) -> tuple[Tensor, Tensor, Tensor]:
-    return outputs.term, outputs.pair, outputs.context
-
-
 def _wide(cards: Tensor, options: int) -> Tensor:
-    """(P, S, K) padded with zeros to `options` candidates."""
+    """(P, S, K, M, n) padded with zeros to `options` candidates."""
     missing = options - cards.shape[2]
-    return torch.nn.functional.pad(cards, (0, missing)) if missing else cards
+    return functional.pad(cards, (0, 0, 0, 0, 0, missing)) if missing else cards

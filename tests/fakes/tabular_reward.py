@@ -35,6 +35,9 @@ class TabularPieces:
         parts = (self.alone[rows], self.together[rows], self.doubt[rows])
         return TabularPieces(self.base, *parts)
 
+    def mean(self, combinations: Tensor) -> Tensor:
+        return self.score(combinations)[0]
+
     def score(self, combinations: Tensor) -> tuple[Tensor, Tensor]:
         there = (combinations >= 0).to(self.alone.dtype)
         index = combinations.clamp(min=0).transpose(1, 2)  # (B, S, G)

@@ -188,11 +188,29 @@ def test_elements_products_and_context_values_never_seen_have_probabilities_too(
         assert float(exact.sum()) == pytest.approx(1.0, abs=1e-9)
 
 
+def test_a_catalog_that_is_read_ahead_gives_the_same_probabilities(monkeypatch):
+    shop, found = shop_of(4, (2, 3), seed=2), []
+    spaces = legal_spaces(shop, Rules())
+    for most in (50_000, 0):
+        monkeypatch.setattr("model.generator.policy.READ_AHEAD", most)
+        proposer = untrained(shop, 1).over(shop.elements, spaces[2:])
+        names = [space.product_id for space in spaces[2:]]
+        context = context_of(len(names), np.random.default_rng(0))
+        rows, which = proposer.lattice.rows, np.arange(len(names))
+        pieces = shop.truth.pieces(names, context, shop.elements, rows)
+        listed = torch.from_numpy(spaces[2].enumerate().astype(np.int64))[None]
+        asked = proposer.asked(which, context, pieces)
+        found.append(proposer.log_prob(asked, torch.zeros(1, dtype=torch.int64), listed))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
+
+
 def test_id_dropout_shows_a_product_as_one_never_trained_on(monkeypatch):
     monkeypatch.setattr("model.generator.policy.HALF", 2.0)  # hides every id of a hidden product
     shop = shop_of(3, (2, 3), seed=2)
     generator = untrained(shop, 1)
-    shelf = Shelf.of(generator.encoding, shop.elements, Lattice.pack(legal_spaces(shop, Rules())))
+    lattice = Lattice.pack(legal_spaces(shop, Rules()))
+    inputs = generator.encoding.inputs(shop.elements, lattice.rows[lattice.rows >= 0])
+    shelf = Shelf.of(generator.encoding, inputs, lattice)
     nameless = Shelf(
         replace(shelf.inputs, identity=shelf.inputs.identity * 0), shelf.place, shelf.product * 0
     )
