@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Callable
 
-from components.errors import Failed
+from components.errors import Failed, WrongUse
 
 
-def choose_device(wanted: str) -> str:
-    """`cpu` or `cuda`; auto takes a GPU where there is one, cuda without one is an error."""
+def choose_device(wanted: str, processes: int = 1) -> str:
+    """`cpu` or `cuda`; auto takes a GPU where there is one, cuda without one is an error, and so
+    are more `processes` than GPUs on this machine."""
     import torch
 
     available = torch.cuda.is_available()
@@ -16,7 +17,13 @@ def choose_device(wanted: str) -> str:
             "the config asks for device cuda, but torch sees no GPU on this machine; set device to "
             "auto or cpu, or schedule the step on a node with an accelerator"
         )
-    return "cuda" if available and wanted != "cpu" else "cpu"
+    chosen = "cuda" if available and wanted != "cpu" else "cpu"
+    if chosen == "cuda" and processes > torch.cuda.device_count():
+        raise WrongUse(
+            f"{processes} processes are to learn on this machine, but torch sees "
+            f"{torch.cuda.device_count()} GPUs; set processes to that number, or device to cpu"
+        )
+    return chosen
 
 
 def watched(what: str) -> Callable[[int, int], None] | None:

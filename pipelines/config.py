@@ -77,10 +77,16 @@ class Features(Frozen):
 
 
 class Training(Frozen):
-    """Overrides of a stage's own defaults, by name (model/reward/fit.py, model/generator/fit.py)."""
+    """Overrides of a stage's own defaults, by name (model/reward/fit.py, model/generator/fit.py).
+
+    processes: how many learn together on one machine, a GPU each where there are some.
+    checkpoints: in the work folder of this machine, or in the store, from where any goes on.
+    """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     options: dict[str, float | int | str | bool] = {}
+    processes: Count = 1
+    checkpoints: Literal["work", "store"] = "work"
 
 
 class Registry(Frozen):
@@ -222,6 +228,8 @@ class Config(Frozen):
             "cluster",
         }
         meaning = self.model_dump(mode="json", exclude=places)
+        for stage in ("train_reward", "train_generator"):
+            del meaning[stage]["checkpoints"]
         meaning["text_encoder"] = self.features.text_encoder
         text = json.dumps(meaning, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

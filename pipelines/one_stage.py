@@ -2,7 +2,7 @@
 
 `torchrun -m pipelines.one_stage train_reward` with GENCO_PLAN (the plan's JSON or its file),
 GENCO_DS and GENCO_ATTEMPT, as ingest_logs named it. The stage finds and leaves its files in the
-store, as it does in the graph.
+store, as it does in the graph; of several processes, on any number of nodes, each learns its part.
 """
 
 import os
@@ -23,11 +23,6 @@ def run(stage: str, surroundings: Mapping[str, str]) -> str:
     missing = [n for n in ("GENCO_PLAN", "GENCO_DS", "GENCO_ATTEMPT") if not surroundings.get(n)]
     if missing:
         raise WrongUse(f"{', '.join(missing)} not set; the TrainJob's env must give them")
-    if surroundings.get("WORLD_SIZE", "1") != "1":
-        raise WrongUse(
-            f"WORLD_SIZE is {surroundings['WORLD_SIZE']}: {stage} learns in one process; set "
-            "numNodes and numProcPerNode to 1"
-        )
     from components.train_generator import stage as train_generator
     from components.train_reward import stage as train_reward
 
@@ -42,7 +37,9 @@ def run(stage: str, surroundings: Mapping[str, str]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Prints the result; an expected failure is one sentence and its exit code."""
     try:
-        print(run(arguments[0] if arguments else "", os.environ))
+        told = run(arguments[0] if arguments else "", os.environ)
+        if os.environ.get("RANK", "0") == "0":
+            print(told)
     except GencoError as error:
         print(f"genco: {error}", file=sys.stderr)
         return error.exit_code

@@ -71,6 +71,8 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
             by_product=config.holdout.share is not None,
             device=config.train_reward.device,
             options=config.train_reward.options,
+            processes=config.train_reward.processes,
+            checkpoints=config.train_reward.checkpoints,
         ),
         "train_generator": TrainGenerator(
             **training,
@@ -83,6 +85,8 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
             candidates=config.publish.candidates,
             device=config.train_generator.device,
             options=config.train_generator.options,
+            processes=config.train_generator.processes,
+            checkpoints=config.train_generator.checkpoints,
         ),
         "evaluate_candidate": EvaluateCandidate(
             **training,

@@ -3,14 +3,16 @@
 Leaves a draft bundle: everything that serves, not yet sealed with evidence.
 """
 
-from pathlib import Path
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from components.day import Day, Frozen, once
-from components.devices import choose_device, watched
+from components.checkpoints import Kept, checkpoint_of
+from components.day import Day, Frozen
+from components.devices import watched
 from components.errors import Refused
+from components.together import trained
 from components.train_reward.stage import Result as RewardResult
 from components.train_reward.stage import load_reward
 from components.training_set import BEFORE, TrainingSet, read_training_set, upload_folder
@@ -19,13 +21,17 @@ from model.bags import Bags
 from model.bundle import save_draft
 from model.combinations import Rules
 from model.generator.fit import GeneratorConfig, fit_generator
+from model.generator.policy import Generator
+from model.processes import Processes
+from model.reward.fit import Reward
 
 NAME = "train_generator"
 ABSENT_SHARE = 0.01  # of a slot's displays: from here on the log shows that it may stay empty
 
 
 class Settings(Frozen):
-    """The shape of a bag, the published mixture, and overrides of the generator's defaults."""
+    """The shape of a bag, the published mixture, overrides of the generator's defaults, how many
+    processes learn, and where their checkpoint lies."""
 
     name: str
     slots: tuple[str, ...]
@@ -40,6 +46,8 @@ class Settings(Frozen):
     seed: int
     device: str
     options: dict[str, float | int | str | bool]
+    processes: int = 1
+    checkpoints: Kept = "work"
 
 
 class Result(Frozen):
@@ -53,14 +61,14 @@ class Result(Frozen):
 
 def run(day: Day, settings: Settings) -> Result:
     """A draft bundle lies under the stage's folder."""
-    return once(day, NAME, Result, lambda: _work(day, settings))
+    return trained(day, NAME, settings, Result, lambda *here: _work(day, settings, *here))
 
 
-def _work(day: Day, settings: Settings) -> Result:
+def _work(day: Day, settings: Settings, device: str, processes: Processes) -> Result:
     rows = read_training_set(day, settings.slots, settings.context, settings.feature_names)
     reward = load_reward(day)
     rules = _rules(day, settings, rows)
-    device = choose_device(settings.device)
+    checkpoint = checkpoint_of(day, NAME, settings.checkpoints, processes.rank == 0)
     try:
         generator, metrics = fit_generator(
             rows.train,
@@ -71,21 +79,18 @@ def _work(day: Day, settings: Settings) -> Result:
             GeneratorConfig(**settings.options),  # type: ignore[arg-type]
             seed=settings.seed,
             device=device,
-            checkpoint=Path(day.work) / "checkpoints" / day.attempt,
-            progress=watched("generator"),
+            checkpoint=checkpoint.file,
+            progress=watched("generator") if processes.rank == 0 else None,
+            processes=processes,
+            saved=checkpoint.saved,
         )
     except ValueError as error:
         raise Refused(f"the generator cannot be trained: {error}") from error
-    with day.scratch("draft") as folder:
-        save_draft(
-            folder,
-            reward,
-            generator,
-            rows.table.drop_columns([BEFORE]),
-            rules,
-            _described(day, settings, rules),
-        )
-        upload_folder(day, folder, day.path(NAME, "bundle"))
+    if processes.rank == 0:
+        _leave(day, settings, rows, reward, generator, rules)
+        checkpoint.over()
+    if metrics["resumed_at"] and processes.rank == 0:
+        print(f"{NAME} went on from step {metrics['resumed_at']:.0f}", file=sys.stderr)
     told = {k: v for k, v in metrics.items() if k != "resumed_at"}  # a kill leaves no trace
     numbers = {k: float(v) for k, v in told.items() if isinstance(v, int | float)}
     return Result(
@@ -94,6 +99,20 @@ def _work(day: Day, settings: Settings) -> Result:
         optional_slots=sorted(rules.optional),
         device=device,
     )
+
+
+def _leave(
+    day: Day,
+    settings: Settings,
+    rows: TrainingSet,
+    reward: Reward,
+    generator: Generator,
+    rules: Rules,
+) -> None:
+    table, described = rows.table.drop_columns([BEFORE]), _described(day, settings, rules)
+    with day.scratch("draft") as folder:
+        save_draft(folder, reward, generator, table, rules, described)
+        upload_folder(day, folder, day.path(NAME, "bundle"))
 
 
 def _described(day: Day, settings: Settings, rules: Rules) -> dict[str, object]:

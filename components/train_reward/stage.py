@@ -2,15 +2,17 @@
 
 import json
 import zlib
-from pathlib import Path
 
 import numpy as np
 
-from components.day import Day, Frozen, once, to_json
-from components.devices import choose_device, watched
+from components.checkpoints import Checkpoint, Kept, checkpoint_of
+from components.day import Day, Frozen, to_json
+from components.devices import watched
 from components.errors import Refused
+from components.together import trained
 from components.training_set import TrainingSet, read_training_set
 from model.bags import Bags
+from model.processes import ALONE, Processes
 from model.reward.fit import Reward, RewardConfig, fit_reward
 
 NAME = "train_reward"
@@ -18,7 +20,8 @@ TUNING_TENTHS = 1  # of ten parts, how many tune (early stopping, calibration)
 
 
 class Settings(Frozen):
-    """The shape of a bag, what a display earns, and overrides of the model's defaults."""
+    """The shape of a bag, what a display earns, overrides of the model's defaults, how many
+    processes learn, and where their checkpoint lies."""
 
     slots: tuple[str, ...]
     context: dict[str, str]
@@ -28,6 +31,8 @@ class Settings(Frozen):
     seed: int
     device: str
     options: dict[str, float | int | str | bool]
+    processes: int = 1
+    checkpoints: Kept = "work"
 
 
 class Result(Frozen):
@@ -42,12 +47,10 @@ class Result(Frozen):
 
 def run(day: Day, settings: Settings) -> Result:
     """reward.safetensors and reward.json lie under the stage's folder."""
-    return once(day, NAME, Result, lambda: _work(day, settings))
+    return trained(day, NAME, settings, Result, lambda *here: _work(day, settings, *here))
 
 
-def _work(day: Day, settings: Settings) -> Result:
-    from safetensors.torch import save_file
-
+def _work(day: Day, settings: Settings, device: str, processes: Processes) -> Result:
     rows = read_training_set(day, settings.slots, settings.context, settings.feature_names)
     train = rows.train
     if len(train) == 0:
@@ -56,15 +59,11 @@ def _work(day: Day, settings: Settings) -> Result:
             "lengthen window_days or shorten holdout"
         )
     tuning = tuning_rows(train, settings.by_product)
-    device = choose_device(settings.device)
-    checkpoint = Path(day.work) / "checkpoints" / f"{day.attempt}-reward"
-    reward = fit(rows, train, tuning, settings, device, checkpoint)
-    tensors, described = reward.state()
-    with day.scratch("reward") as folder:
-        local = folder / "reward.safetensors"
-        save_file(tensors, local)
-        day.storage().upload(local, day.path(NAME, "reward.safetensors"))
-    day.storage().write(day.path(NAME, "reward.json"), to_json(described))
+    checkpoint = checkpoint_of(day, NAME, settings.checkpoints, processes.rank == 0)
+    reward = fit(rows, train, tuning, settings, device, checkpoint, processes)
+    if processes.rank == 0:
+        _leave(day, reward)
+        checkpoint.over()
     return Result(
         train=int((~tuning).sum()),
         tuned=int(tuning.sum()),
@@ -74,13 +73,25 @@ def _work(day: Day, settings: Settings) -> Result:
     )
 
 
+def _leave(day: Day, reward: Reward) -> None:
+    from safetensors.torch import save_file
+
+    tensors, described = reward.state()
+    with day.scratch("reward") as folder:
+        local = folder / "reward.safetensors"
+        save_file(tensors, local)
+        day.storage().upload(local, day.path(NAME, "reward.safetensors"))
+    day.storage().write(day.path(NAME, "reward.json"), to_json(described))
+
+
 def fit(
     rows: TrainingSet,
     train: Bags,
     tuning: np.ndarray,
     settings: Settings,
     device: str,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
+    processes: Processes = ALONE,
 ) -> Reward:
     """The reward model of the rows not marked for tuning; a killed run's checkpoint is gone on
     from."""
@@ -94,8 +105,10 @@ def fit(
             config,
             seed=settings.seed,
             device=device,
-            checkpoint=checkpoint,
-            progress=watched("reward model"),
+            checkpoint=checkpoint and checkpoint.file,
+            progress=watched("reward model") if processes.rank == 0 else None,
+            processes=processes,
+            saved=checkpoint and checkpoint.saved,
         )
     except ValueError as error:
         raise Refused(f"the reward model cannot be trained: {error}") from error
