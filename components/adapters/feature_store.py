@@ -9,6 +9,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,9 +17,11 @@ import pyarrow as pa
 
 from components.adapters.feature_declarations import declarations, placed
 from components.adapters.feature_plan import Change, differences
+from components.errors import Failed
 
 if TYPE_CHECKING:
     from feast import FeatureService, FeatureView
+    from feast.repo_config import RepoConfig
 
 SERVICE = "reward_features"
 KEYS_AT_ONCE = 500_000  # of a point-in-time join: Feast holds a call's keys and answer in memory
@@ -70,15 +73,17 @@ class FeatureDoor:
         self.folder = folder
         self.project = config.project
         self.online_place = _place(redis, folder)
-        self._store = FeatureStore(config=config)
+        with _speaking(config):
+            self._store = FeatureStore(config=config)
 
     def apply(self) -> list[str]:
         """Registers what feature_repo/ declares and nothing else; returns the names of the views."""
         declared = placed(declarations(), self.folder, self._offline)
         kept = {(type(one).__name__, one.name) for one in declared}
         gone = [o for o in self.registered() if (type(o).__name__, o.name) not in kept]
-        self._store.apply(declared, objects_to_delete=gone, partial=False)
-        return sorted(view.name for view in self._store.list_feature_views())
+        with _speaking(self._store.config):
+            self._store.apply(declared, objects_to_delete=gone, partial=False)
+            return sorted(view.name for view in self._store.list_feature_views())
 
     def plan(self) -> list[Change]:
         """What `apply` would change in the registry."""
@@ -95,13 +100,13 @@ class FeatureDoor:
 
     def registered(self) -> list[Any]:
         """Entities, views and services as the registry has them."""
-        self._store.refresh_registry()
-        entities = [one for one in self._store.list_entities() if not one.name.startswith("__")]
-        return [
-            *entities,
-            *self._store.list_feature_views(),
-            *self._store.list_feature_services(),
-        ]
+        with _speaking(self._store.config):
+            self._store.refresh_registry()
+            return [
+                *(one for one in self._store.list_entities() if not one.name.startswith("__")),
+                *self._store.list_feature_views(),
+                *self._store.list_feature_services(),
+            ]
 
     def view(self, name: str) -> "FeatureView":
         return self._store.get_feature_view(name)
@@ -134,7 +139,8 @@ class FeatureDoor:
 
     def write_online(self, view: str, rows: pa.Table) -> None:
         """The online store holds these rows: the view's join keys, features and timestamps."""
-        self._store.write_to_online_store(view, df=rows.to_pandas())
+        with _speaking(self._store.config):
+            self._store.write_to_online_store(view, df=rows.to_pandas())
 
     def online(
         self, keys: Mapping[str, Sequence[Any]], features: str | Sequence[str] = SERVICE
@@ -143,17 +149,43 @@ class FeatureDoor:
 
         Beside each feature stands <feature>__ts, seconds since 1970 of its event, 0 where unknown.
         """
-        answer = self._store.get_online_features(
-            features=self._features(features),
-            entity_rows=[
-                dict(zip(keys, row, strict=True)) for row in zip(*keys.values(), strict=True)
-            ],
-        )
+        with _speaking(self._store.config):
+            answer = self._store.get_online_features(
+                features=self._features(features),
+                entity_rows=[
+                    dict(zip(keys, row, strict=True)) for row in zip(*keys.values(), strict=True)
+                ],
+            )
         return answer.to_arrow(include_event_timestamps=True)
 
     def fingerprint(self, service: str = SERVICE) -> str:
         """Names the registered service: views, fields, types, ttl; not when it was applied."""
         return fingerprint(self._store.get_feature_service(service), self.view)
+
+
+@contextmanager
+def _speaking(config: "RepoConfig") -> Iterator[None]:
+    """A server that does not answer, or refuses, is one sentence without its secrets."""
+    from redis.exceptions import RedisError
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except RedisError as error:
+        place = config.online_store.connection_string.split(",")[0]
+        raise Failed(
+            f"Feast's online values at Redis {place} cannot be read or written "
+            f"({type(error).__name__}: {error}); is it up (make up), are features.redis and "
+            "GENCO_REDIS right? Then run the same again"
+        ) from error
+    except SQLAlchemyError as error:
+        place = make_url(config.registry.path).render_as_string(hide_password=True)
+        raise Failed(
+            f"Feast's registry at {place} cannot be read or written ({type(error).__name__}); is it "
+            "up (make up), are features.registry and GENCO_FEAST_REGISTRY right? Then run the same "
+            "again"
+        ) from error
 
 
 def online_server(configured: str | None) -> str | None:

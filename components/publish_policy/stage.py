@@ -17,6 +17,7 @@ from components.adapters.feature_store import FeatureDoor, online_server
 from components.adapters.registry import CHAMPION
 from components.adapters.signing import is_intact
 from components.day import Day, Frozen, manifest_path
+from components.errors import Failed
 from components.manifests import change_manifest, table_entry
 from components.materialize_features.stage import NAME as FEATURES
 from components.publish_policy.online import Champion, push_policy
@@ -78,12 +79,23 @@ def publish_champion(day: Day, settings: Settings) -> Result:
     }
     online = 0
     if champion is not None and online_server(settings.redis) is not None:
-        door = FeatureDoor(
-            Path(day.work) / "feast", settings.name, settings.registry, settings.redis
+        online = _serve(
+            day, settings, Champion(tables["policy"][0]["path"], day.ds, champion.number)
         )
-        shown = Champion(tables["policy"][0]["path"], day.ds, champion.number)
-        online = push_policy(door, day.storage(), shown, now())
     return Result(champion=number, rows=rows, manifest=manifest_path(day.ds), online=online)
+
+
+def _serve(day: Day, settings: Settings, champion: Champion) -> int:
+    """How many keys the server of online values was given."""
+    folder = Path(day.work) / "feast"
+    try:
+        door = FeatureDoor(folder, settings.name, settings.registry, settings.redis)
+        return push_policy(door, day.storage(), champion, now())
+    except Failed as error:
+        raise Failed(
+            f"the table of version {champion.version} is published, but not online: {error}; "
+            f"genco features materialize --view served_policy --ds {day.ds} puts it there"
+        ) from error
 
 
 def _list(

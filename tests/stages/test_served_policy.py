@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from service_place import free_ports
 
 from components.adapters.feature_store import FeatureDoor
 from components.adapters.storage import Storage, open_storage
+from components.errors import Failed
 from components.materialize_features.history import cell_key, cell_text
 from components.publish_policy.online import Champion, push_policy
 
@@ -86,6 +88,20 @@ def test_an_older_day_of_the_same_champion_is_left_out_and_a_rollback_is_not(pla
     back = replace(table(storage, "back", ("p",), 1), ds="2026-03-01")
     assert push_policy(door, storage, back, NOW + timedelta(seconds=1)) == 2
     assert served(door, "p")[0]["version"] == 1
+
+
+def test_a_server_that_is_down_is_named_with_what_to_do_and_without_its_secret(tmp_path) -> None:
+    port = free_ports()["redis"]
+    door = FeatureDoor(tmp_path / "feast", "down", redis=f"127.0.0.1:{port},password=hush")
+    storage = open_storage(str(tmp_path / "store"))
+    with pytest.raises(Failed, match=rf"Redis 127\.0\.0\.1:{port} cannot be read") as told:
+        push_policy(door, storage, table(storage, "one", ("p",), 1), NOW)
+    assert "hush" not in str(told.value)
+    assert not (tmp_path / "store" / "features").exists()  # the ledger says nothing was served
+    registry = f"postgresql+psycopg://feast:hush@127.0.0.1:{port}/feast"
+    with pytest.raises(Failed, match="Feast's registry at postgresql") as told:
+        FeatureDoor(tmp_path / "feast", "down", registry=registry).apply()
+    assert "hush" not in str(told.value)
 
 
 @given(
