@@ -11,13 +11,15 @@ import pyarrow.parquet as pq
 from components.adapters.feature_store import SERVICE, FeatureDoor
 from components.adapters.storage import open_storage
 from components.materialize_features.history import ELEMENT_FEATURES, element_key
-from components.materialize_features.online import Interval, Online, materialize
+from components.materialize_features.latest import Interval
+from components.materialize_features.online import Online, materialize
 from components.materialize_features.stage import join_features
 from components.materialize_features.training import Split, keys_to_join, write_training_set
+from components.sql import half
 
 DAYS = 28
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
-MEMORY = "512MB"  # of each DuckDB at work
+MEMORY = half("2GB")  # of each DuckDB at work, as ingest.memory has it by default
 ELEMENTS_A_SLOT = 16
 
 

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +20,19 @@ from components.adapters.feature_store import FeatureDoor
 from components.adapters.storage import Storage, digest_of
 from components.day import to_json
 from components.errors import Failed
-from components.sql import name, parquet, quote
+from components.materialize_features.latest import (
+    EVENT,
+    Interval,
+    columns,
+    join_keys,
+    newest,
+)
+from components.materialize_features.parity import parity
+from components.sql import name, quote
 
 CHUNK = 20_000  # keys written at once
 MEMORY = "512MB"  # of DuckDB while it sorts
-CREATED, EVENT = "created_timestamp", "event_timestamp"
 Watch = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Values of events from start to end, both included, in UTC."""
-
-    start: datetime
-    end: datetime
-
-    def says(self) -> list[str]:
-        return [moment.astimezone(UTC).isoformat() for moment in (self.start, self.end)]
 
 
 @dataclass(frozen=True)
@@ -90,12 +85,12 @@ def materialize(
         raise Failed(f"{source} is not there; run the day whose features are to be served")
     job = _job(online, view, source, interval)
     before = _read(online, view)
-    if before is not None and before.end > interval.says()[1] and _stands(online, view, before):
-        said = f"left as it is: values up to {before.end} were written already"
+    said = None if before is None else _nothing_to_do(online, view, source, before, job, interval)
+    if said is not None:
         return Written(view, 0, 0, 0, 0, said)
-    progress = (
-        before if before is not None and before.job == job else Progress(job, *interval.says())
-    )
+    progress = Progress(job, *interval.says())
+    if before is not None and before.job == job and not before.complete:
+        progress = before
     draft = online.scratch / f"{view}-{job}.parquet"
     _newest(online, view, source, interval, draft)
     written, resumed = 0, 0
@@ -114,27 +109,6 @@ def materialize(
     draft.unlink()
     said = f"{resumed} chunks were done before" if resumed else "written whole"
     return Written(view, keys, written, len(progress.chunks), resumed, said)
-
-
-def join_keys(door: FeatureDoor, view: str) -> list[str]:
-    return [column.name for column in door.view(view).entity_columns]
-
-
-def columns(door: FeatureDoor, view: str) -> list[str]:
-    """What is written of a view: join keys, features, timestamps."""
-    features = [one.name for one in door.view(view).features]
-    return [*join_keys(door, view), *features, EVENT, CREATED]
-
-
-def newest(door: FeatureDoor, view: str, source: Path, interval: Interval) -> str:
-    """SQL: the newest row of each key in the interval; of one instant, the one created last."""
-    keys = ", ".join(map(name, join_keys(door, view)))
-    start, end = interval.says()
-    return f"""
-    SELECT {", ".join(map(name, columns(door, view)))} FROM {parquet(source)}
-    WHERE {EVENT} BETWEEN TIMESTAMPTZ {quote(start)} AND TIMESTAMPTZ {quote(end)}
-    QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {EVENT} DESC, {CREATED} DESC) = 1
-    """
 
 
 def _newest(online: Online, view: str, source: Path, interval: Interval, draft: Path) -> None:
@@ -187,8 +161,19 @@ def _line(online: Online, view: str, rows: pa.Table) -> dict[str, Any]:
     return {"rows": len(rows), "last": keys, "event": int(last[EVENT].timestamp())}
 
 
-def _stands(online: Online, view: str, progress: Progress) -> bool:
-    return progress.complete and all(_is_online(online, view, one) for one in progress.chunks[-1:])
+def _nothing_to_do(
+    online: Online, view: str, source: Path, before: Progress, job: str, interval: Interval
+) -> str | None:
+    """Why nothing is to be written, if so: a later interval is online, or this one already."""
+    if not before.complete:
+        return None
+    if before.end > interval.says()[1]:
+        last = all(_is_online(online, view, chunk) for chunk in before.chunks[-1:])
+        return f"left as it is: values up to {before.end} were written already" if last else None
+    if before.job != job:
+        return None
+    found = parity(online.door, view, source, interval)
+    return "online already, and equal on a sample" if found.equal == found.sampled else None
 
 
 def _is_online(online: Online, view: str, chunk: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.adapters.feature_store import FeatureDoor
-from components.materialize_features.online import EVENT, Interval, join_keys, newest
+from components.materialize_features.latest import EVENT, Interval, join_keys, newest
 
 SAMPLE = 50
 ROUNDING = 1e-5  # of a feature's value

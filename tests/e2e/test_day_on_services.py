@@ -24,7 +24,7 @@ from components.adapters.storage import open_storage
 from components.errors import Conflict, Failed
 from components.materialize_features.history import cell_text
 from components.promotion import decision_path
-from pipelines import deciding, doctor, running
+from pipelines import deciding, doctor, features, running
 from services.upload import upload
 
 CLEARED = ("AWS_", "MLFLOW_", "GENCO_FEAST", "GENCO_REDIS")
@@ -83,6 +83,15 @@ def test_feast_keeps_its_registry_in_postgresql_and_its_values_in_redis(day, pla
     host, port = told["GENCO_REDIS"].split(",")[0].split(":")
     with redis.Redis(host=host, port=int(port)) as client:
         assert client.dbsize() > 0
+
+
+def test_online_values_in_redis_are_the_tables_in_s3(day) -> None:
+    config, _ = day
+    told = features.freshness(config, None, 1e6, None)
+    assert (told["ds"], told["exit_code"]) == (DS, 0)
+    assert told["online"].startswith("redis-")
+    assert all(one["sampled"] == one["equal"] > 0 for one in told["views"])
+    assert features.plan(config)["changes"] == []  # of the registry in PostgreSQL
 
 
 def test_a_promotion_is_rolled_back_on_the_services_and_the_doctor_agrees(day) -> None:

@@ -17,7 +17,8 @@ from components.adapters.feature_store import FeatureDoor
 from components.adapters.storage import open_storage
 from components.errors import Failed
 from components.materialize_features.history import PRODUCT_FEATURES
-from components.materialize_features.online import Interval, Online, materialize
+from components.materialize_features.latest import Interval
+from components.materialize_features.online import Online, materialize
 from components.materialize_features.parity import Parity, parity
 
 VIEW = "product_history"
@@ -83,7 +84,7 @@ def test_chunks_write_what_feasts_own_materialize_writes(online: Online, tmp_pat
 def test_done_work_is_not_done_again_and_lost_work_is(online: Online) -> None:
     whole = materialize(online, VIEW, until(4))
     again = materialize(online, VIEW, until(4))
-    assert (again.written, again.resumed) == (0, whole.chunks)
+    assert (again.written, again.says) == (0, "online already, and equal on a sample")
     before = values(online.door)
     (online.door.folder / "online_store.db").unlink()  # the ledger still says that all is done
     fresh = opened(online.door.folder.parent)
@@ -102,6 +103,18 @@ def test_an_older_interval_never_replaces_newer_values(online: Online) -> None:
     older = parity(online.door, VIEW, table, until(3))
     assert older.newer > 40  # not compared
     assert older.equal == older.sampled
+
+
+def test_values_that_someone_else_wrote_are_written_again(online: Online) -> None:
+    materialize(online, VIEW, until(6))
+    before = values(online.door)
+    rows = pq.read_table(online.door.folder / f"{VIEW}.parquet")
+    wrong = pa.array([9.0] * len(rows), pa.float32())
+    place = rows.schema.get_field_index(PRODUCT_FEATURES[0])
+    online.door.write_online(VIEW, rows.set_column(place, PRODUCT_FEATURES[0], wrong))
+    assert values(online.door) != before
+    materialize(online, VIEW, until(6))
+    assert values(online.door) == before
 
 
 def test_a_corrected_table_replaces_the_values_of_the_same_days(online: Online) -> None:
