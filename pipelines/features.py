@@ -17,6 +17,7 @@ from components.manifests import read_manifest
 from components.materialize_features import online as serving
 from components.materialize_features.parity import parity
 from components.materialize_features.stage import (
+    EVER,
     NAME,
     VIEWS,
     open_door,
@@ -28,7 +29,6 @@ from pipelines.config import load_config
 from pipelines.plan import features_settings
 from pipelines.running import absolute, work_folder
 
-EVER = "1970-01-01"
 FRESH, STALE, UNEQUAL, EMPTY = "fresh", "stale", "unequal", "empty"
 
 

@@ -36,7 +36,7 @@ def build_content(database: "duckdb.DuckDBPyConnection", known: Path) -> None:
                CAST({_age(schema)} AS FLOAT) AS listed_days,
                CAST(CAST(dt AS DATE) AS TIMESTAMPTZ) AS event_timestamp,
                CAST(CAST(dt AS DATE) + 1 AS TIMESTAMPTZ) AS created_timestamp
-        FROM {parquet(known)} 
+        FROM {parquet(known)}
         ORDER BY event_timestamp, element_key, {", ".join(CONTENT_FEATURES)}
         """
     )
