@@ -174,7 +174,9 @@ def _check_slots(found: set[str], slots: tuple[str, ...]) -> None:
 def _rows(product: np.ndarray, shown: list[np.ndarray], elements: Elements) -> np.ndarray:
     element = np.full((len(product), len(shown)), -1, np.int32)
     for s, ids in enumerate(shown):
-        present = np.flatnonzero([value is not None for value in ids])
+        present = np.flatnonzero(
+            pa.array(ids, pa.string()).is_valid().to_numpy(zero_copy_only=False)
+        )
         element[present, s] = elements.find(product[present], s, ids[present])
         lost = present[element[present, s] < 0]
         if len(lost):

@@ -10,8 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from model.arrow import compute as pc
+from model.codes import coded
 
 KEY = ("product_id", "slot", "element_id")
+MANY = 4096  # looked up at once as text
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,8 @@ class Elements:
         return elements
 
     def _check_keys(self) -> None:
-        if len(self._order) != len(set(self._packed.tolist())):
+        ordered = self._packed[self._order]
+        if (ordered[1:] == ordered[:-1]).any():
             values, counts = np.unique(self._packed, return_counts=True)
             first = str(values[counts > 1][0]).replace("\x1f", ", ")
             raise ValueError(
@@ -88,10 +91,21 @@ class Elements:
         """(n,) int32 rows of these elements of a slot, -1 where unknown."""
         if not len(self) or not len(product_id):
             return np.full(len(product_id), -1, np.int32)
+        if len(product_id) > MANY:
+            return self._find_many(product_id, slot, element_id)
         wanted = pack(product_id, np.full(len(product_id), slot), element_id)
         known = self._packed[self._order]
         place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
         return np.where(known[place] == wanted, self._order[place], -1).astype(np.int32)
+
+    def _find_many(self, product_id: np.ndarray, slot: int, element_id: np.ndarray) -> np.ndarray:
+        """As `find`, each distinct pair looked up once."""
+        products, product = coded(product_id)
+        names, element = coded(element_id)
+        pairs, which = np.unique(product * len(names) + element, return_inverse=True)
+        parts = np.array_split(pairs, -(-len(pairs) // MANY))
+        found = [self.find(products[p // len(names)], slot, names[p % len(names)]) for p in parts]
+        return np.concatenate(found)[which.reshape(-1)]
 
     def rows_of(self, product_id: str) -> tuple[np.ndarray, ...]:
         """Rows of the product's candidates, a slot each, by element id; empty where there are none."""

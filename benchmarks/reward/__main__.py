@@ -5,6 +5,7 @@ shop       a simulated shop with some 100,000 clicks whose truth is known
 ablations  our model without each of its parts, on both
 sparsity   our model and rivals on 1, 1/3, 1/10 and 1/30 of the displays, on both
 value      what a conversion is worth, beside the product's mean
+speed      training rows a second beside a plain loop with a DataLoader; wants the machine alone
 """
 
 import argparse
@@ -17,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.reward import control, known, lifts, ours, taken, upworthy, value
+from benchmarks.reward import control, known, lifts, ours, speed, taken, upworthy, value
 from benchmarks.reward.shop import make_world
 from benchmarks.reward.task import Task
 
@@ -144,12 +145,17 @@ def _value(asked: argparse.Namespace, sizes: Sizes) -> None:
     print(value.report(found), flush=True)
 
 
+def _speed(asked: argparse.Namespace, sizes: Sizes) -> None:
+    print(speed.report(asked.seed, sizes.part_products, sizes.part_displays, 2), flush=True)
+
+
 TABLES: dict[str, Callable[[argparse.Namespace, Sizes], None]] = {
     "upworthy": _upworthy,
     "shop": _shop,
     "ablations": _ablations,
     "sparsity": _sparsity,
     "value": _value,
+    "speed": _speed,
 }
 
 if __name__ == "__main__":

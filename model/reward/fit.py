@@ -15,6 +15,7 @@ from model.determinism import deterministic
 from model.elements import Elements
 from model.processes import ALONE, Processes
 from model.reward.calibration import Calibration, fit_calibration, level_shift
+from model.reward.compact import only_used
 from model.reward.config import RewardConfig
 from model.reward.dispersion import estimated
 from model.reward.encoding import fit_encoding
@@ -87,9 +88,9 @@ def fit_reward(
     if start is not None:
         start.warm(network, encoding)
     tuning = tuning_of(encoding, valid, elements, shown, config, device, values)
-    lesson = Lesson(inputs, rows, tuning, train.product_id)
-    learner = Learner(network, lesson, config, seed, processes)
-    with deterministic(device):
+    with deterministic(device), only_used(network, inputs) as used:
+        lesson = Lesson(inputs, rows, tuning, train.product_id).renamed(used)
+        learner = Learner(network, lesson, config, seed, processes)
         _learn(learner, checkpoint, progress, saved)
     network.to("cpu")
     rate = _base_rate(train, config)

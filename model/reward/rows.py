@@ -39,8 +39,8 @@ class Rows:
     def take(self, index: Tensor) -> "Rows":
         b = self.batch
         return Rows(
-            Batch(b.element[index], b.product[index], b.context[index], b.history[index]),
-            *(getattr(self, name)[index] for name in _COUNTS),
+            Batch(*(part.index_select(0, index) for part in vars(b).values())),
+            *(getattr(self, name).index_select(0, index) for name in _COUNTS),
         )
 
     def digest(self) -> str:

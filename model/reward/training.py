@@ -8,7 +8,7 @@ goes on from its checkpoint to the same weights.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 from model import checkpoint as disk
 from model.processes import ALONE, Processes
 from model.reward.batches import Batches
+from model.reward.compact import renamed
 from model.reward.config import RewardConfig
 from model.reward.encoding import ElementInputs
 from model.reward.loss import binomial_loss, comparison_loss
@@ -40,6 +41,11 @@ class Lesson:
     tuning: tuple[ElementInputs, Rows] | None
     product_id: np.ndarray  # (n,)
 
+    def renamed(self, used: Tensor) -> "Lesson":
+        """The same for a network that holds the n-grams of `used` buckets alone (compact.py)."""
+        tuning = self.tuning and (renamed(self.tuning[0], used), self.tuning[1])
+        return replace(self, inputs=renamed(self.inputs, used), tuning=tuning)
+
 
 class Learner:
     """The members between two steps."""
@@ -55,7 +61,7 @@ class Learner:
         self.processes = processes
         self.network, self.lesson, self.config, self.seed = network, lesson, config, seed
         self.optimiser = torch.optim.Adam(
-            network.parameters(), lr=config.learning_rate, betas=(0.9, 0.98)
+            network.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
         )
         self.batches = Batches(lesson.product_id, config, seed + 2)
         self.events = max(float(lesson.rows.clicks.sum()), 1.0)
@@ -76,8 +82,9 @@ class Learner:
         index = torch.from_numpy(every[learning.part(len(every))]).to(rows.clicks.device)
         for group in self.optimiser.param_groups:
             group["lr"] = config.learning_rate * self._share()
-        outputs = self.network.elements(self.lesson.inputs, self._keep())
-        loss = self._row_loss(outputs, rows.take(index)) * (self.batches.rows / len(every))
+        inputs, batch, keep = needed(self.lesson.inputs, rows.take(index), self._keep())
+        outputs = self.network.elements(inputs, keep)
+        loss = self._row_loss(outputs, batch) * (self.batches.rows / len(every))
         loss = loss + self.network.penalty(config) / learning.count
         total = loss.sum() / self.events
         self.optimiser.zero_grad(set_to_none=True)
@@ -178,6 +185,19 @@ class Learner:
         self.best_loss, self.left = float(tensors["best_loss"]), int(facts["left"])
         self.done = int(facts["done"])
         return self.done
+
+
+def needed(
+    inputs: ElementInputs, rows: Rows, keep: Tensor | None
+) -> tuple[ElementInputs, Rows, Tensor | None]:
+    """The elements that these rows show, and the rows pointing to them; all where they are few."""
+    shown = rows.batch.element
+    if shown.numel() >= len(inputs.own):
+        return inputs, rows, keep
+    used = torch.unique(shown[shown >= 0])
+    place = torch.where(shown >= 0, torch.searchsorted(used, shown), -1)
+    batch = replace(rows.batch, element=place)
+    return inputs.take(used), replace(rows, batch=batch), None if keep is None else keep[used]
 
 
 def check_finite(loss: float, step: int) -> None:

@@ -70,7 +70,8 @@ def _held(bags: Bags, product: np.ndarray) -> np.ndarray:
 def worth(values: Mapping[str, float], product_id: np.ndarray) -> np.ndarray:
     """(n,) mean value of a conversion of each product."""
     usual = values.get("", 0.0)
-    return np.array([values.get(str(p), usual) for p in product_id], np.float64)
+    names, codes = coded(product_id)
+    return np.array([values.get(str(name), usual) for name in names], np.float64)[codes]
 
 
 def baskets(bags: Bags, values: Mapping[str, float]) -> Baskets:

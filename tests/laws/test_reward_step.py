@@ -1,0 +1,100 @@
+"""What makes a training step cheap changes nothing of what it learns."""
+
+import numpy as np
+import pytest
+import torch
+from planted import CONTEXT, Planted, planted
+
+from model.reward.compact import only_used, renamed
+from model.reward.config import RewardConfig
+from model.reward.encoding import fit_encoding
+from model.reward.network import RewardNetwork
+from model.reward.rows import member_weights, rows_of
+from model.reward.training import Learner, Lesson, needed
+
+QUICK = RewardConfig(members=2, buckets=512, dispersion=1.0, batch=500, passes=0.1)
+
+
+@pytest.fixture(scope="module")
+def world() -> Planted:
+    return planted(rows=3000)
+
+
+def lesson_of(world: Planted) -> tuple[RewardNetwork, Lesson]:
+    bags, shown = world.bags, np.arange(len(world.elements))
+    encoding = fit_encoding(
+        world.elements, shown, bags.product_id, bags.context, CONTEXT, 512, 8, bags.history, 0
+    )
+    inputs = encoding.element_inputs(world.elements)
+    weight = member_weights(bags, QUICK.members, np.random.default_rng(0))
+    network = RewardNetwork(encoding, QUICK)
+    network.start(QUICK, torch.Generator().manual_seed(0))
+    rows = rows_of(encoding, bags, shown, weight, "cpu")
+    return network, Lesson(inputs, rows, None, bags.product_id)
+
+
+def test_learning_the_used_ngrams_alone_learns_the_same(world: Planted) -> None:
+    whole, lesson = lesson_of(world)
+    few, _ = lesson_of(world)
+    before = few.text.detach().clone()
+    learner = Learner(whole, lesson, QUICK, 0)
+    for _ in range(5):
+        learner.advance()
+    with only_used(few, lesson.inputs) as used:
+        assert 0 < len(used) < 512
+        learner = Learner(few, lesson.renamed(used), QUICK, 0)
+        for _ in range(5):
+            learner.advance()
+    assert few.text.shape == whole.text.shape
+    for name, value in whole.state_dict().items():
+        assert torch.allclose(few.state_dict()[name], value, atol=1e-5), name
+    rest = torch.ones(512, dtype=torch.bool)
+    rest[used] = False
+    assert torch.equal(few.text.detach()[rest], before[rest])
+    assert not torch.equal(few.text.detach()[used], before[used])
+
+
+def test_an_ngram_that_was_not_learned_weighs_nothing(world: Planted) -> None:
+    network, lesson = lesson_of(world)
+    some = lesson.inputs.take(torch.arange(5))
+    with only_used(network, some) as used:
+        told = renamed(lesson.inputs, used)
+        assert torch.equal(
+            network.elements(told).term[:5], network.elements(renamed(some, used)).term
+        )
+        known = torch.isin(lesson.inputs.grams.bucket, used)
+        assert (told.grams.weight[~known] == 0).all()
+        assert torch.equal(told.grams.weight[known], lesson.inputs.grams.weight[known])
+
+
+def test_a_step_that_reads_its_own_elements_alone_has_the_same_gradient(
+    world: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = torch.arange(7)
+    found = []
+    for few in (True, False):
+        network, lesson = lesson_of(world)
+        learner = Learner(network, lesson, QUICK, 0)
+        rows = lesson.rows.take(index)
+        inputs, rows, keep = (
+            needed(lesson.inputs, rows, None) if few else (lesson.inputs, rows, None)
+        )
+        assert (len(inputs.own) < len(lesson.inputs.own)) == few
+        learner._row_loss(network.elements(inputs, keep), rows).sum().backward()
+        found.append({n: p.grad for n, p in network.named_parameters()})
+    for name, gradient in found[1].items():
+        assert (gradient is None) == (found[0][name] is None)
+        assert gradient is None or torch.allclose(found[0][name], gradient, atol=1e-5), name
+
+
+def test_many_elements_are_found_as_one_by_one(world: Planted, monkeypatch) -> None:
+    from model import elements
+
+    rows = world.bags.take(np.arange(400))
+    titles = world.elements.element_id[rows.element[:, 0]].copy()
+    titles[3] = "nobody"
+    expected = world.elements.find(rows.product_id, 0, titles)
+    monkeypatch.setattr(elements, "MANY", 5)
+    assert np.array_equal(world.elements.find(rows.product_id, 0, titles), expected)
+    assert expected[3] == -1
+    assert (expected[:3] == rows.element[:3, 0]).all()
