@@ -1,10 +1,40 @@
-"""SQL text for DuckDB: quoted literals, identifiers and reads of named Parquet files."""
+"""DuckDB with bounded memory, and SQL text for it: literals, identifiers, named Parquet files."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.errors import WrongUse
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@contextmanager
+def open_database(
+    folder: Path, memory: str, threads: int | None = None
+) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """A database for the block that keeps within `memory` and spills the rest into `folder`.
+
+    Rows keep the order of their files, and of a join's sides the second is the one held in
+    memory: so what is written has the same bytes each time without being sorted.
+    """
+    import duckdb
+
+    database = duckdb.connect(str(folder / "work.duckdb"))
+    try:
+        database.execute(f"SET memory_limit = {quote(memory)}")
+        database.execute(f"SET temp_directory = {quote(str(folder / 'spill'))}")
+        if threads is not None:
+            database.execute(f"SET threads = {threads}")
+        database.execute("SET TimeZone = 'UTC'")
+        database.execute("SET preserve_insertion_order = true")
+        database.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+        yield database
+    finally:
+        database.close()
 
 
 def quote(text: str) -> str:

@@ -60,10 +60,11 @@ class Quality(Frozen):
 
 
 class Ingest(Frozen):
-    """The engine of the joins and its memory."""
+    """The engine of the joins, its memory, and its threads (null: one a core)."""
 
     engine: Literal["duckdb"] = "duckdb"
     memory: str = "2GB"
+    threads: Annotated[int, Field(ge=1)] | None = None
 
 
 class Features(Frozen):

@@ -56,6 +56,7 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
             late_days=config.attribution.late_days,
             user_limit=config.quality.displays_a_user,
             memory=config.ingest.memory,
+            threads=config.ingest.threads,
             identity=identity,
         ),
         "validate_logs": ValidateLogs(
@@ -63,6 +64,7 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
             user_limit=config.quality.displays_a_user,
             config_digest=judged,
             unusual=config.quality.unusual,
+            memory=config.ingest.memory,
         ),
         "materialize_features": features_settings(config),
         "train_reward": TrainReward(

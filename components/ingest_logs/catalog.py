@@ -5,13 +5,20 @@ snapshot up to ds, since an element that was retired yesterday was rightly shown
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.adapters.storage import Storage
 from components.errors import Refused
+from components.ingest_logs.flagging import combination_key
 from components.ingest_logs.inputs import LogFile, find_files
+from components.ingest_logs.typed_parquet import creative_of_map
+from components.sql import quote
+
+if TYPE_CHECKING:
+    import duckdb
 
 _FIRST_DAY = "0000-00-00"
 
@@ -83,3 +90,38 @@ def _element_table(file: LogFile, slots: tuple[str, ...]) -> pa.Table:
         )
     table = table.filter(pc.is_in(table["slot"], pa.array(slots)))
     return table.append_column("dt", pa.array([file.dt] * len(table), pa.string()))
+
+
+def load_rules(
+    database: "duckdb.DuckDBPyConnection", catalog: Catalog, slots: tuple[str, ...]
+) -> bool:
+    """Tables known_<n> (of slot n), allowed and forbidden; whether combinations are restricted."""
+    database.register("known_rows", catalog.known.select(["product_id", "slot", "element_id"]))
+    for number, slot in enumerate(slots):
+        database.execute(
+            f"CREATE TABLE known_{number} AS SELECT DISTINCT product_id, element_id "
+            f"FROM known_rows WHERE slot = {quote(slot)}"
+        )
+    database.execute("CREATE TABLE allowed (product_id VARCHAR, key VARCHAR)")
+    database.execute(
+        "CREATE TABLE forbidden (product_id VARCHAR, slot_a VARCHAR, element_a VARCHAR, "
+        "slot_b VARCHAR, element_b VARCHAR)"
+    )
+    if catalog.combinations is not None:
+        database.register("allowed_rows", catalog.combinations)
+        as_map = "CAST(to_json(creative) AS MAP(VARCHAR, VARCHAR))"
+        if pa.types.is_string(catalog.combinations["creative"].type):
+            as_map = "CAST(CAST(creative AS JSON) AS MAP(VARCHAR, VARCHAR))"
+        value, other = creative_of_map("c", slots)
+        database.execute(
+            f"INSERT INTO allowed SELECT DISTINCT product_id, {combination_key(slots)} FROM ("
+            f"SELECT product_id, {value} AS creative, {other} AS other_slots "
+            f"FROM (SELECT product_id, {as_map} AS c FROM allowed_rows)) s"
+        )
+    if catalog.forbidden is not None:
+        database.register("forbidden_rows", catalog.forbidden)
+        database.execute(
+            "INSERT INTO forbidden SELECT product_id, slot_a, element_a, slot_b, element_b "
+            "FROM forbidden_rows"
+        )
+    return catalog.combinations is not None or catalog.forbidden is not None

@@ -1,261 +1,207 @@
-"""Typed log rows -> raw bags, links from events to bags, and rejected rows (SQL on DuckDB).
+"""Typed log rows -> each day's tables, in passes that hold no day's rows (SQL on DuckDB).
 
-Tables in: impressions, clicks, conversions, aggregates (reading.py), known, allowed, forbidden.
-Tables out:
-    raw_bags   one row a display or aggregate row that could be read, with its outcome and flags
-    events     one row a click or conversion that was attributed, with its bag
-    rejected   one row a log row that could not be used, with its reasons
-    duplicates one row a repeated row
+First what could not be read, then which ids occur more than once, then every display that has a
+repeat or an event, ranked, with its clicks and conversions. These tables are small beside the
+logs. With them a day is written in two passes over its files: what the rules say of every
+display (`checked`), then the fit displays as bags.
+
+Tables: rejected (a log row that could not be read), ranked, clicks_ranked, conversions_ranked,
+click, conversion, duplicates, users_<day> and not_allowed_<day>.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.ingest_logs.attribution import Windows, attribute
+from components.ingest_logs.flagging import (
+    creative_list,
+    flagged,
+    not_allowed,
+    shown,
+    users,
+)
+from components.ingest_logs.reading import Reading
 from components.sql import quote
-from validation.contract import Rule
+from validation.contract import LOGS, Rule
 
 if TYPE_CHECKING:
     import duckdb
 
 
 @dataclass(frozen=True)
-class Windows:
-    """Attribution windows, and the end of what is known (exclusive, a timestamp)."""
+class Joining:
+    """A database with what was read, and the rules that hold.
 
-    click_hours: float
-    conversion_days: float
-    as_of: str
-
-
-def join(
-    database: "duckdb.DuckDBPyConnection",
-    slots: tuple[str, ...],
-    context: Mapping[str, str],
-    windows: Windows,
-    rules: tuple[Rule, ...],
-    waived: Mapping[str, tuple[str, ...]],
-) -> None:
-    """Creates raw_bags, events, rejected and duplicates from the typed tables.
-
-    waived: rule -> files whose rows it does not bind (release.py).
+    days: every day that was read. lists: whether the catalog restricts combinations. waived:
+    rule -> numbers of the files whose rows it does not bind (release.py).
     """
-    unfit = " OR ".join(
-        _binding(rule, waived.get(rule.id, ())) for rule in rules if rule.severity != "warn"
+
+    database: "duckdb.DuckDBPyConnection"
+    reading: Reading
+    days: list[str]
+    windows: Windows
+    rules: tuple[Rule, ...]
+    waived: Mapping[str, list[int]]
+    lists: bool
+
+    def shown(self, days: list[str]) -> str:
+        return shown(self.reading.rows("impressions", days), self.reading.rows("aggregates", days))
+
+    def flagged(self, dt: str, source: str) -> str:
+        """Displays of one day with what the rules say; its users and lists become current."""
+        named = dt.replace("-", "")
+        self.database.execute(f"CREATE OR REPLACE VIEW users AS SELECT * FROM users_{named}")
+        if self.lists:
+            self.database.execute(
+                f"CREATE OR REPLACE VIEW not_allowed AS SELECT * FROM not_allowed_{named}"
+            )
+        return flagged(source, self.reading.shape, self.rules, self.waived, self.lists)
+
+
+def join(joining: Joining) -> None:
+    """Makes the tables that every day needs."""
+    database, reading, days = joining.database, joining.reading, joining.days
+    database.execute(_REJECTED)
+    for kind in LOGS:
+        identity = "impression_id" if kind == "impressions" else "NULL"
+        database.execute(
+            f"INSERT INTO rejected SELECT '{kind}', file, row, dt, problems, {identity} "
+            f"FROM {reading.rows(kind, days)} WHERE NOT readable"
+        )
+    events = [reading.rows(kind, days) for kind in ("clicks", "conversions")]
+    database.execute(
+        "CREATE TABLE repeated AS SELECT h FROM (SELECT hash(impression_id) AS h "
+        f"FROM {reading.rows('impressions', days)}) GROUP BY h HAVING count(*) > 1"
     )
-    for statement in (
-        _shown(),
-        _creatives(slots),
-        _flagged(slots, context),
-        _ranked(unfit),
-        *_attributed("clicks", "clicked_at", f"{windows.click_hours} * 3600", "click"),
-        *_attributed(
-            "conversions", "converted_at", f"{windows.conversion_days} * 86400", "conversion"
-        ),
-        _raw_bags(windows),
-        *_leavings(),
-    ):
+    ids = " UNION ".join(f"SELECT hash(impression_id) AS h FROM {one}" for one in events)
+    database.execute(f"CREATE TABLE wanted AS SELECT h FROM repeated UNION {ids}")
+    database.execute(_CANDIDATES)
+    for dt in days:
+        _of_day(joining, dt)
+    database.execute(_RANKED)
+    for statement in attribute(*events, joining.windows):
         database.execute(statement)
+    database.execute(_DUPLICATES)
 
 
-def _binding(rule: Rule, waived: tuple[str, ...]) -> str:
-    if not waived:
-        return rule.violated()
-    return f"({rule.violated()} AND file NOT IN ({', '.join(quote(file) for file in waived)}))"
-
-
-def _shown() -> str:
-    return """
-    CREATE TABLE shown AS
-    SELECT 'impressions' AS kind, file, row, dt, impression_id AS bag_id, shown_at, product_id,
-           user_id, context, creative, propensity, policy,
-           1::BIGINT AS impressions, 0::BIGINT AS clicks, 0::BIGINT AS conversions, 0.0 AS value
-    FROM impressions WHERE len(problems) = 0
-    UNION ALL
-    SELECT 'aggregates', file, row, dt, 'a-' || md5(file || ':' || row), shown_at, product_id,
-           NULL, context, creative, propensity, policy,
-           impressions, coalesce(clicks, 0), coalesce(conversions, 0), coalesce(value, 0.0)
-    FROM aggregates WHERE len(problems) = 0
-    """
-
-
-_KEY = (
-    "array_to_string(list_sort(list_transform(list_filter(map_entries({c}), "
-    "e -> e.value IS NOT NULL), e -> e.key || chr(31) || e.value)), chr(30))"
-)
-
-
-def creative_key(column: str) -> str:
-    """SQL of a text that is equal for equal combinations (a MAP slot -> element)."""
-    return _KEY.format(c=column)
-
-
-def _creatives(slots: tuple[str, ...]) -> str:
-    """Each distinct combination of a product once, with what is wrong with it."""
-    known_slots = "[" + ", ".join(quote(slot) for slot in slots) + "]"
-    in_order = ", ".join(
-        f"{{'slot': {quote(s)}, 'element': any_value(creative)[{quote(s)}]}}" for s in slots
-    )
-    return f"""
-    CREATE TABLE creatives AS
-    WITH distinct_creatives AS (
-        SELECT product_id, {creative_key("creative")} AS key, any_value(creative) AS shown,
-               list_filter([{in_order}], e -> e.element IS NOT NULL) AS creative
-        FROM shown GROUP BY ALL
-    ), entries AS (
-        SELECT product_id, key, e.key AS slot, e.value AS element
-        FROM (SELECT product_id, key, unnest(map_entries(shown)) AS e FROM distinct_creatives)
-        WHERE e.value IS NOT NULL
-    ), faults AS (
-        SELECT entries.product_id, entries.key,
-               string_agg(entries.slot, ', ' ORDER BY entries.slot)
-                   FILTER (NOT list_contains({known_slots}, entries.slot))
-                   AS unknown_slots,
-               string_agg(entries.slot || '=' || element, ', ' ORDER BY entries.slot)
-                   FILTER (list_contains({known_slots}, entries.slot) AND k.element_id IS NULL)
-                   AS unknown_elements
-        FROM entries LEFT JOIN known k
-          ON k.product_id = entries.product_id AND k.slot = entries.slot
-             AND k.element_id = entries.element
-        GROUP BY ALL
-    ), unlisted AS (
-        SELECT product_id, key FROM distinct_creatives
-        WHERE product_id IN (SELECT product_id FROM allowed)
-          AND (product_id, key) NOT IN (SELECT (product_id, key) FROM allowed)
-    ), clashing AS (
-        SELECT a.product_id, a.key,
-               any_value(a.slot || '=' || a.element || ' with ' || b.slot || '=' || b.element) AS pair
-        FROM forbidden f
-        JOIN entries a ON a.slot = f.slot_a AND a.element = f.element_a
-             AND (f.product_id IS NULL OR f.product_id = a.product_id)
-        JOIN entries b ON b.product_id = a.product_id AND b.key = a.key
-             AND b.slot = f.slot_b AND b.element = f.element_b
-        GROUP BY ALL
-    )
-    SELECT d.product_id, d.key, d.creative, len(d.creative)::BIGINT AS elements_shown,
-           unknown_slots, unknown_elements,
-           CASE WHEN u.key IS NOT NULL THEN 'not in the allow-list of the product'
-                WHEN c.key IS NOT NULL THEN 'forbidden together: ' || c.pair END AS not_allowed
-    FROM distinct_creatives d
-    LEFT JOIN faults USING (product_id, key)
-    LEFT JOIN unlisted u USING (product_id, key)
-    LEFT JOIN clashing c USING (product_id, key)
-    """
-
-
-def _flagged(slots: tuple[str, ...], context: Mapping[str, str]) -> str:
-    missing = [
-        f"CASE WHEN s.context[{quote(key)}] IS NULL THEN {quote(key)} END" for key in context
-    ]
-    named = f"array_to_string(list_filter([{', '.join(missing)}], f -> f IS NOT NULL), ', ')"
-    missing_context = f"nullif({named}, '')" if missing else "NULL::VARCHAR"
-    return f"""
-    CREATE TABLE flagged AS
-    SELECT s.* EXCLUDE (creative), c.creative, c.elements_shown, c.unknown_slots,
-           c.unknown_elements, c.not_allowed, CAST(s.shown_at AS DATE) = CAST(s.dt AS DATE) AS in_day,
-           u.displays AS user_impressions, {missing_context} AS missing_context
-    FROM shown s JOIN creatives c
-      ON c.product_id = s.product_id AND c.key = {creative_key("s.creative")}
-    LEFT JOIN (SELECT dt, user_id, count(DISTINCT bag_id) AS displays FROM shown
-               WHERE user_id IS NOT NULL GROUP BY ALL) u
-      ON u.dt = s.dt AND u.user_id = s.user_id
-    """
-
-
-def _ranked(unfit: str) -> str:
-    """The best copy of an id is kept: a fit one before an unfit one, then the earliest."""
-    return f"""
+_REJECTED = """
+    CREATE TABLE rejected (kind VARCHAR, file INTEGER, row BIGINT, dt VARCHAR,
+        reasons STRUCT(rule VARCHAR, message VARCHAR)[], impression_id VARCHAR)
+"""
+_CANDIDATES = """
+    CREATE TABLE candidates (kind VARCHAR, file INTEGER, row BIGINT, dt VARCHAR, bag_id VARCHAR,
+        shown_at TIMESTAMP, unfit BOOLEAN)
+"""
+# The best copy of an id is kept: a fit one before an unfit one, then the earliest.
+_RANKED = """
     CREATE TABLE ranked AS
-    SELECT *, row_number() OVER (
-        PARTITION BY bag_id ORDER BY unfit, dt, file, row) AS copy
-    FROM (SELECT *, ({unfit}) AS unfit FROM flagged)
-    """
+    SELECT *, row_number() OVER (PARTITION BY bag_id ORDER BY unfit, dt, file, row) AS copy
+    FROM candidates
+"""
+_DUPLICATES = """
+    CREATE TABLE duplicates AS
+    SELECT file, row, dt FROM ranked WHERE copy > 1
+    UNION ALL SELECT file, row, dt FROM clicks_ranked WHERE reason IS NULL AND copy > 1
+    UNION ALL SELECT file, row, dt FROM conversions_ranked WHERE reason IS NULL AND copy > 1
+    UNION ALL SELECT file, row, dt FROM superseded
+"""
 
 
-def _attributed(kind: str, at: str, window: str, word: str) -> tuple[str, str]:
-    """Every event with the bag that it belongs to, or the reason why it belongs to none."""
-    again = "impression_id" if kind == "clicks" else f"impression_id, {at}, value"
-    copies = f"PARTITION BY reason IS NULL, {again} ORDER BY {at}, dt, file, row"
-    value = "e.value" if kind == "conversions" else "NULL::DOUBLE"
-    seen = f"""
-    CREATE TABLE seen_{kind} AS
-    SELECT e.file, e.row, e.dt, e.impression_id, e.{at}, {value} AS value, b.bag_id,
-           b.dt AS bag_dt, b.unfit,
-        CASE
-          WHEN b.bag_id IS NULL AND q.impression_id IS NOT NULL THEN
-            {{'rule': 'unusable', 'message': 'its impression ' || e.impression_id || ' is quarantined'}}
-          WHEN b.bag_id IS NULL THEN
-            {{'rule': 'orphan', 'message': 'no impression has the id ' || e.impression_id}}
-          WHEN e.{at} < b.shown_at THEN
-            {{'rule': 'before', 'message': '{word} at ' || e.{at} || ' before its impression at ' || b.shown_at}}
-          WHEN epoch(e.{at}) - epoch(b.shown_at) > {window} THEN
-            {{'rule': 'window', 'message': '{word} at ' || e.{at} || ' after the attribution window of its impression at ' || b.shown_at}}
-        END AS reason
-    FROM {kind} e
-    LEFT JOIN ranked b ON b.bag_id = e.impression_id AND b.copy = 1 AND b.kind = 'impressions'
-    LEFT JOIN (SELECT DISTINCT impression_id FROM impressions WHERE len(problems) > 0) q
-           ON q.impression_id = e.impression_id
-    WHERE len(e.problems) = 0
-    """
-    ranked = f"""
-    CREATE TABLE {kind}_ranked AS
-    SELECT *, row_number() OVER ({copies}) AS copy FROM seen_{kind}
-    """
-    return seen, ranked
-
-
-def _raw_bags(windows: Windows) -> str:
-    as_of = f"TIMESTAMP {quote(windows.as_of)}"
-    return f"""
-    CREATE TABLE raw_bags AS
-    WITH click AS (
-        SELECT bag_id, count(*) AS clicks, min(clicked_at) AS clicked_at
-        FROM clicks_ranked WHERE reason IS NULL AND copy = 1 GROUP BY bag_id
-    ), conversion AS (
-        SELECT bag_id, count(*) AS conversions, sum(coalesce(value, 0)) AS value
-        FROM (SELECT * FROM conversions_ranked WHERE reason IS NULL AND copy = 1
-              ORDER BY bag_id, converted_at, value)
-        GROUP BY bag_id
+def _of_day(joining: Joining, dt: str) -> None:
+    """Users and unlisted combinations of a day, and its displays that have a repeat or an event."""
+    database, named, source = joining.database, dt.replace("-", ""), joining.shown([dt])
+    database.execute(f"CREATE TABLE users_{named} AS {users(source)}")
+    if joining.lists:
+        slots = joining.reading.shape.slots
+        database.execute(f"CREATE TABLE not_allowed_{named} AS {not_allowed(source, slots)}")
+    some = f"(SELECT * FROM {source} WHERE hash(bag_id) IN (SELECT h FROM wanted))"
+    database.execute(
+        "INSERT INTO candidates SELECT kind, file, row, dt, bag_id, shown_at, unfit "
+        f"FROM {joining.flagged(dt, some)}"
     )
-    SELECT r.bag_id, r.dt AS ds, r.shown_at, r.product_id,
-           coalesce(r.user_id, r.product_id) AS cluster_id, r.context, r.creative, r.propensity,
-           coalesce(r.policy, 'unknown') AS policy, r.impressions,
-           CASE r.kind WHEN 'aggregates' THEN r.clicks ELSE coalesce(c.clicks, 0) END AS clicks,
-           CASE r.kind WHEN 'aggregates' THEN r.conversions ELSE coalesce(v.conversions, 0) END
-               AS conversions,
-           CASE r.kind WHEN 'aggregates' THEN r.value ELSE coalesce(v.value, 0) END AS value,
-           epoch(r.shown_at) + {windows.click_hours} * 3600 <= epoch({as_of}) AS click_mature,
-           epoch(r.shown_at) + {windows.conversion_days} * 86400 <= epoch({as_of})
-               AS conversion_mature,
-           c.clicked_at, r.in_day, r.elements_shown, r.unknown_slots, r.unknown_elements,
-           r.not_allowed, r.user_impressions, r.missing_context, r.unfit,
-           r.file AS source_file, r.row AS source_row, NULL::VARCHAR AS raw
-    FROM ranked r LEFT JOIN click c USING (bag_id) LEFT JOIN conversion v USING (bag_id)
-    WHERE r.copy = 1
+
+
+def write_checked(joining: Joining, dt: str, target: Path) -> None:
+    """Every display of the day but repeats, with what the rules look at, in order of its file.
+
+    Table `left_out` holds the rows of the day that do not become bags.
     """
-
-
-def _leavings() -> tuple[str, ...]:
-    typed = " UNION ALL ".join(
-        f"SELECT '{kind}' AS kind, file, row, dt, problems AS reasons FROM {kind} WHERE len(problems) > 0"
-        for kind in ("impressions", "clicks", "conversions", "aggregates")
+    database = joining.database
+    losers = f"SELECT file, row FROM ranked WHERE copy > 1 AND dt = {quote(dt)}"
+    select = f"""
+    SELECT s.dt AS ds, s.shown_at, s.product_id, s.propensity, s.impressions,
+           {_OUTCOME}, s.in_day, s.elements_shown, s.unknown_slots, s.unknown_elements,
+           s.not_allowed, s.user_impressions, s.missing_context, s.unfit,
+           f.path AS source_file, s.row AS source_row
+    FROM (SELECT * FROM {joining.flagged(dt, joining.shown([dt]))} ANTI JOIN ({losers})
+          USING (file, row)) s
+    LEFT JOIN click c USING (bag_id) LEFT JOIN conversion v USING (bag_id)
+    LEFT JOIN (SELECT file, path FROM files) f USING (file)
+    """
+    copy_to(database, select, target)
+    database.execute(
+        f"CREATE OR REPLACE TABLE left_out AS {losers} UNION ALL SELECT f.file, source_row "
+        f"FROM read_parquet({quote(str(target))}) JOIN files f ON f.path = source_file WHERE unfit"
     )
-    unattributed = " UNION ALL ".join(
-        f"SELECT '{kind}', file, row, dt, [reason] FROM {kind}_ranked WHERE reason IS NOT NULL"
+
+
+_OUTCOME = """
+    CASE s.kind WHEN 'aggregates' THEN s.clicks ELSE coalesce(c.clicks, 0) END AS clicks,
+    CASE s.kind WHEN 'aggregates' THEN s.conversions ELSE coalesce(v.conversions, 0) END
+        AS conversions,
+    CASE s.kind WHEN 'aggregates' THEN s.value ELSE coalesce(v.value, 0) END AS value
+"""
+
+
+def write_bags(joining: Joining, dt: str, target: Path) -> None:
+    """The day's fit displays with their outcomes, in order of their file (CONTRACT 3)."""
+    windows = joining.windows
+    end = f"epoch(TIMESTAMP {quote(windows.as_of)})"
+    select = f"""
+    SELECT s.bag_id, s.dt AS ds, s.shown_at, s.product_id,
+           coalesce(s.user_id, s.product_id) AS cluster_id, s.context,
+           {creative_list(joining.reading.shape.slots)} AS creative, s.propensity,
+           coalesce(s.policy, 'unknown') AS policy, s.impressions, {_OUTCOME},
+           epoch(s.shown_at) + {windows.click_hours} * 3600 <= {end} AS click_mature,
+           epoch(s.shown_at) + {windows.conversion_days} * 86400 <= {end} AS conversion_mature,
+           c.clicked_at
+    FROM (SELECT * FROM {joining.shown([dt])} ANTI JOIN left_out USING (file, row)) s
+    LEFT JOIN click c USING (bag_id) LEFT JOIN conversion v USING (bag_id)
+    """
+    copy_to(joining.database, select, target)
+
+
+def write_rejected(joining: Joining, dt: str, target: Path) -> None:
+    """Log rows of the day that are neither a display nor an event of one, with their reasons."""
+    none = " UNION ALL ".join(
+        f"SELECT '{kind}' AS kind, file, row, [reason] AS reasons FROM {kind}_ranked "
+        f"WHERE reason IS NOT NULL AND dt = {quote(dt)}"
         for kind in ("clicks", "conversions")
     )
+    select = f"""
+    SELECT r.kind, path AS file, r.row, f.dt, r.reasons FROM (
+        SELECT kind, file, row, reasons FROM rejected WHERE dt = {quote(dt)} UNION ALL {none}
+    ) r JOIN files f USING (file) ORDER BY r.kind, path, r.row
+    """
+    copy_to(joining.database, select, target)
+
+
+def write_events(joining: Joining, dt: str, target: Path) -> None:
+    """Clicks and conversions of the day that count, with their bags."""
     attributed = " UNION ALL ".join(
-        f"SELECT '{kind}' AS kind, file, row, dt, bag_id, bag_dt, unfit, NULL::VARCHAR AS raw "
-        f"FROM {kind}_ranked WHERE reason IS NULL AND copy = 1"
+        f"SELECT '{kind}' AS kind, file, row, bag_id, bag_dt, unfit FROM {kind}_ranked "
+        f"WHERE reason IS NULL AND copy = 1 AND dt = {quote(dt)}"
         for kind in ("clicks", "conversions")
     )
-    repeated = " UNION ALL ".join(
-        f"SELECT '{kind}' AS kind, file, row, dt FROM {kind}_ranked WHERE reason IS NULL AND copy > 1"
-        for kind in ("clicks", "conversions")
+    copy_to(
+        joining.database,
+        f"SELECT e.kind, path AS file, e.row, f.dt, e.bag_id, e.bag_dt, e.unfit "
+        f"FROM ({attributed}) e JOIN files f USING (file) ORDER BY e.kind, path, e.row",
+        target,
     )
-    return (
-        f"CREATE TABLE rejected AS SELECT *, NULL::VARCHAR AS raw FROM ({typed} UNION ALL {unattributed})",
-        f"CREATE TABLE events AS {attributed}",
-        f"CREATE TABLE duplicates AS SELECT kind, file, row, dt FROM ranked WHERE copy > 1 "
-        f"UNION ALL {repeated} UNION ALL SELECT kind, file, row, dt FROM superseded",
-    )
+
+
+def copy_to(database: "duckdb.DuckDBPyConnection", select: str, target: Path) -> None:
+    database.execute(f"COPY ({select}) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd)")

@@ -1,53 +1,52 @@
-"""The unfit rows as they came: their text, or their Parquet row as JSON."""
+"""The unfit rows of a day as they came: their text, or their Parquet row as JSON."""
 
-from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.ingest_logs.inputs import LogFile
-from components.ingest_logs.reading import is_json
-from components.sql import parquet, quote
+from components.ingest_logs.joining import Joining, copy_to
+from components.sql import parquet
 
 if TYPE_CHECKING:
     import duckdb
 
-_WANTED = """
-    CREATE TABLE wanted AS
-    SELECT source_file AS file, source_row AS row FROM raw_bags WHERE unfit
-    UNION SELECT file, row FROM rejected
-    UNION SELECT file, row FROM events WHERE unfit
-"""
+
+def write_raw(joining: Joining, checked: Path, rejected: Path, events: Path, target: Path) -> None:
+    """Table (file, row, raw) of every row of these files that is unfit, by file and row."""
+    database, reading = joining.database, joining.reading
+    database.execute(
+        f"""
+        CREATE OR REPLACE TABLE unfit_rows AS
+        SELECT f.file, r.row FROM (
+            SELECT source_file AS path, source_row AS row FROM {parquet(checked)} WHERE unfit
+            UNION SELECT file, row FROM {parquet(rejected)}
+            UNION SELECT file, row FROM {parquet(events)} WHERE unfit
+        ) r JOIN files f USING (path)
+        """
+    )
+    database.execute("CREATE OR REPLACE TABLE sources (file INTEGER, row BIGINT, raw VARCHAR)")
+    for (number,) in database.execute("SELECT DISTINCT file FROM unfit_rows ORDER BY 1").fetchall():
+        _insert(database, number, reading.files[number].local, reading.lines(number))
+    copy_to(
+        database,
+        "SELECT path AS file, row, raw FROM sources JOIN files USING (file) ORDER BY path, row",
+        target,
+    )
 
 
-def keep_raw(
-    database: "duckdb.DuckDBPyConnection", files: list[LogFile], unreadable: Mapping[str, str]
+def _insert(
+    database: "duckdb.DuckDBPyConnection", number: int, local: Path, lines: list[Path]
 ) -> None:
-    """Column `raw` of raw_bags, rejected and events holds the source row where it is unfit."""
-    database.execute(_WANTED)
-    database.execute(
-        "CREATE TABLE sources AS SELECT file, row, line AS raw FROM lines "
-        "JOIN wanted USING (file, row)"
-    )
-    named = {row[0] for row in database.execute("SELECT DISTINCT file FROM wanted").fetchall()}
-    for file in files:
-        if file.path in named and not is_json(file) and file.path not in unreadable:
-            database.execute(_parquet_rows(file))
-    database.execute(
-        "UPDATE raw_bags SET raw = s.raw FROM sources s "
-        "WHERE unfit AND source_file = s.file AND source_row = s.row"
-    )
-    for table in ("rejected", "events"):
+    chosen = f"(SELECT row FROM unfit_rows WHERE file = {number})"
+    if lines:
         database.execute(
-            f"UPDATE {table} SET raw = s.raw FROM sources s "
-            f"WHERE {table}.file = s.file AND {table}.row = s.row"
+            f"INSERT INTO sources SELECT file, row, line FROM {parquet(lines)} WHERE row IN {chosen}"
         )
-
-
-def _parquet_rows(file: LogFile) -> str:
-    path = quote(file.path)
-    return f"""
-    INSERT INTO sources
-    SELECT {path}, file_row_number + 1,
-           CAST(json_merge_patch(to_json(q), '{{"file_row_number": null}}') AS VARCHAR)
-    FROM {parquet(file.local, ", file_row_number = true")} q
-    WHERE file_row_number + 1 IN (SELECT row FROM wanted WHERE file = {path})
-    """
+        return
+    database.execute(
+        f"""
+        INSERT INTO sources
+        SELECT {number}, file_row_number + 1,
+               CAST(json_merge_patch(to_json(q), '{{"file_row_number": null}}') AS VARCHAR)
+        FROM {parquet(local, ", file_row_number = true")} q WHERE file_row_number + 1 IN {chosen}
+        """
+    )

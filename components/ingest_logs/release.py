@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from components.adapters.storage import Storage
 from components.day import to_json
 from components.ingest_logs.inputs import LogFile
+from components.ingest_logs.reading import Reading
 
 if TYPE_CHECKING:
     import duckdb
@@ -76,31 +77,35 @@ def active_releases(storage: Storage, files: Iterable[LogFile]) -> list[Release]
 
 def supersede(
     database: "duckdb.DuckDBPyConnection",
-    files: list[LogFile],
+    reading: Reading,
+    days: list[str],
     releases: list[Release],
     kinds: Iterable[str],
 ) -> None:
-    """Table `superseded` holds the released rows, which leave the tables of their kind."""
-    places: dict[str, list[str]] = {}
-    for file in files:
-        places.setdefault(file.sha256, []).append(file.path)
+    """Table `superseded` holds the released rows, which are not read from now on."""
+    places: dict[str, list[int]] = {}
+    for number, file in enumerate(reading.files):
+        places.setdefault(file.sha256, []).append(number)
     gone = sorted(
         {
-            (path, row)
+            (number, row)
             for release in releases
             for sha256, row in release.rows
-            for path in places.get(sha256, [])
+            for number in places.get(sha256, [])
         }
     )
-    database.execute("CREATE TABLE released (file VARCHAR, row BIGINT)")
-    if gone:
-        paths, rows = [path for path, _ in gone], [row for _, row in gone]
-        database.execute("INSERT INTO released SELECT unnest(?), unnest(?)", [paths, rows])
-    database.execute("CREATE TABLE superseded (kind VARCHAR, file VARCHAR, row BIGINT, dt VARCHAR)")
-    for kind in kinds if gone else ():
-        chosen = f"FROM {kind} WHERE (file, row) IN (SELECT (file, row) FROM released)"
-        database.execute(f"INSERT INTO superseded SELECT '{kind}', file, row, dt {chosen}")
-        database.execute(f"DELETE {chosen}")
+    database.execute("CREATE TABLE released (file INTEGER, row BIGINT)")
+    database.execute("CREATE TABLE superseded (file INTEGER, row BIGINT, dt VARCHAR)")
+    if not gone:
+        return
+    files, rows = [number for number, _ in gone], [row for _, row in gone]
+    database.execute("INSERT INTO released SELECT unnest(?), unnest(?)", [files, rows])
+    for kind in kinds:
+        database.execute(
+            f"INSERT INTO superseded SELECT file, row, dt FROM {reading.rows(kind, days)} "
+            "SEMI JOIN released USING (file, row)"
+        )
+    reading.released = True
 
 
 def waivers(releases: Iterable[Release]) -> dict[str, tuple[str, ...]]:

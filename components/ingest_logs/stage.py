@@ -8,28 +8,33 @@ still hold unfit rows; validate_logs sets them aside.
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.adapters.storage import open_storage
 from components.day import Day, Frozen, attempt_path, to_json
 from components.errors import Refused
-from components.ingest_logs.catalog import Catalog, read_catalog
+from components.ingest_logs.attribution import Windows
+from components.ingest_logs.catalog import Catalog, load_rules, read_catalog
 from components.ingest_logs.inputs import KINDS, LogFile, days_before, digest, find_files, shift
-from components.ingest_logs.joining import Windows, creative_key, join
-from components.ingest_logs.raw import keep_raw
-from components.ingest_logs.reading import load
+from components.ingest_logs.joining import (
+    Joining,
+    join,
+    write_bags,
+    write_checked,
+    write_events,
+    write_rejected,
+)
+from components.ingest_logs.raw import write_raw
+from components.ingest_logs.reading import Reading, read_files
 from components.ingest_logs.release import Release, active_releases, supersede, waivers
-from components.sql import quote
+from components.ingest_logs.typed import Shape
+from components.sql import open_database
 from validation.contract import bag_rules, fingerprint
 
-if TYPE_CHECKING:
-    import duckdb
-
 NAME = "ingest_logs"
-VERSION = 1  # raise when the meaning of a raw bag changes: every day is then made again
+VERSION = 3  # raise when the meaning of a raw bag changes: every day is then made again
 
 
 class Settings(Frozen):
@@ -46,6 +51,7 @@ class Settings(Frozen):
     late_days: int
     user_limit: int
     memory: str
+    threads: int | None = None
     identity: dict[str, Any]
 
 
@@ -130,7 +136,9 @@ def _attempt(
         if f.dt == dt or f.kind in ("impressions", "clicks", "conversions")
     ]
     rules = fingerprint(bag_rules(settings.user_limit))
-    shape = settings.model_dump(exclude={"logs", "catalog", "endpoint", "memory", "identity"})
+    shape = settings.model_dump(
+        exclude={"logs", "catalog", "endpoint", "memory", "threads", "identity"}
+    )
     shape.pop("window_days")
     released = [(r.file, r.rows, r.waived) for r in releases if first <= r.ds <= last]
     parts = [VERSION, dt, last, read, catalog.digest_parts, rules, shape]
@@ -151,31 +159,39 @@ def _make(
     releases: list[Release],
 ) -> dict[str, str]:
     """Writes the raw bags of the days `again`; returns the sentences of unreadable files."""
-    import duckdb
-
     reach = _reach(settings)
     first, last = shift(again[0], -reach), shift(again[-1], reach)
     near = [file for file in files if first <= file.dt <= last]
     once, copies = _copies(near)
-    with day.scratch("ingest") as folder:
-        database = duckdb.connect(str(folder / "ingest.duckdb"))
-        database.execute(f"SET memory_limit = {quote(settings.memory)}")
-        database.execute("SET TimeZone = 'UTC'")
-        database.execute("SET preserve_insertion_order = false")
-        unreadable = load(database, once, settings.context)
-        supersede(database, once, releases, KINDS)
-        _load_rules(database, catalog, settings.slots)
-        windows = Windows(
-            settings.click_hours, settings.conversion_days, f"{shift(day.ds, 1)} 00:00:00"
+    days = sorted({file.dt for file in once})
+    shape = Shape(settings.context, settings.slots)
+    with (
+        day.scratch("ingest") as folder,
+        open_database(folder, settings.memory, settings.threads) as database,
+    ):
+        reading = read_files(database, once, shape, folder)
+        supersede(database, reading, days, releases, KINDS)
+        joining = Joining(
+            database=database,
+            reading=reading,
+            days=days,
+            windows=Windows(
+                settings.click_hours, settings.conversion_days, f"{shift(day.ds, 1)} 00:00:00"
+            ),
+            rules=bag_rules(settings.user_limit),
+            waived=_numbered(reading, waivers(releases)),
+            lists=load_rules(database, catalog, settings.slots),
         )
-        rules = bag_rules(settings.user_limit)
-        join(database, settings.slots, settings.context, windows, rules, waivers(releases))
-        keep_raw(database, once, unreadable)
-        accounts = _accounts(database, near, copies, unreadable)
+        join(joining)
+        accounts = _accounts(joining, near, copies)
         for dt in again:
-            _write_day(day, database, dt, made[dt], accounts[dt], folder)
-        database.close()
-    return unreadable
+            _write_day(day, joining, dt, made[dt], accounts[dt], folder)
+    return reading.unreadable
+
+
+def _numbered(reading: Reading, waived: Mapping[str, tuple[str, ...]]) -> dict[str, list[int]]:
+    numbers = {file.path: number for number, file in enumerate(reading.files)}
+    return {rule: [numbers[f] for f in paths if f in numbers] for rule, paths in waived.items()}
 
 
 def _copies(files: list[LogFile]) -> tuple[list[LogFile], dict[str, str]]:
@@ -191,75 +207,37 @@ def _copies(files: list[LogFile]) -> tuple[list[LogFile], dict[str, str]]:
     return [file for file in files if file.path not in copies], copies
 
 
-def _load_rules(
-    database: "duckdb.DuckDBPyConnection", catalog: Catalog, slots: tuple[str, ...]
-) -> None:
-    keys = catalog.known.select(["product_id", "slot", "element_id"])
-    database.register("known_rows", keys)
-    database.execute("CREATE TABLE known AS SELECT DISTINCT * FROM known_rows")
-    database.execute("CREATE TABLE allowed (product_id VARCHAR, key VARCHAR)")
-    database.execute(
-        "CREATE TABLE forbidden (product_id VARCHAR, slot_a VARCHAR, element_a VARCHAR, "
-        "slot_b VARCHAR, element_b VARCHAR)"
-    )
-    if catalog.combinations is not None:
-        database.register("allowed_rows", catalog.combinations)
-        as_map = "CAST(to_json(creative) AS MAP(VARCHAR, VARCHAR))"
-        if pa.types.is_string(catalog.combinations["creative"].type):
-            as_map = "CAST(CAST(creative AS JSON) AS MAP(VARCHAR, VARCHAR))"
-        database.execute(
-            f"INSERT INTO allowed SELECT DISTINCT product_id, {creative_key('c')} "
-            f"FROM (SELECT product_id, {as_map} AS c FROM allowed_rows)"
-        )
-    if catalog.forbidden is not None:
-        database.register("forbidden_rows", catalog.forbidden)
-        database.execute(
-            "INSERT INTO forbidden SELECT product_id, slot_a, element_a, slot_b, element_b "
-            "FROM forbidden_rows"
-        )
-
-
 def _accounts(
-    database: "duckdb.DuckDBPyConnection",
-    files: list[LogFile],
-    copies: Mapping[str, str],
-    unreadable: Mapping[str, str],
+    joining: Joining, files: list[LogFile], copies: Mapping[str, str]
 ) -> dict[str, list[dict[str, Any]]]:
     """For every day, what was read of each file: rows, repeats, and why not, where it was not."""
-    read: dict[str, int] = {}
-    for kind in KINDS:
-        rows = (
-            f"SELECT file FROM {kind} UNION ALL SELECT file FROM superseded WHERE kind = '{kind}'"
-        )
-        query = f"SELECT file, count(*) FROM ({rows}) GROUP BY file"
-        read.update(database.execute(query).fetchall())
-    repeated = dict(
-        database.execute("SELECT file, count(*) FROM duplicates GROUP BY file").fetchall()
-    )
+    reading = joining.reading
+    relations = [f"SELECT file FROM {reading.rows(kind, joining.days)}" for kind in KINDS]
+    rows = " UNION ALL ".join([*relations, "SELECT file FROM superseded"])
+    read = _by_path(joining, f"SELECT file, count(*) FROM ({rows}) GROUP BY file")
+    repeated = _by_path(joining, "SELECT file, count(*) FROM duplicates GROUP BY file")
     accounts: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for file in files:
         original = copies.get(file.path)
-        rows = read.get(original or file.path, 0)
+        count = read.get(original or file.path, 0)
         entry: dict[str, Any] = {"file": file.path, "kind": file.kind, "sha256": file.sha256}
-        entry |= {"read": rows, "duplicate": rows if original else repeated.get(file.path, 0)}
+        entry |= {"read": count, "duplicate": count if original else repeated.get(file.path, 0)}
         if original:
             entry["copy_of"] = original
-        if file.path in unreadable:
-            entry["unreadable"] = unreadable[file.path]
+        if file.path in reading.unreadable:
+            entry["unreadable"] = reading.unreadable[file.path]
         accounts[file.dt].append(entry)
     return accounts
 
 
-_TABLES = {
-    "bags": ("raw_bags", "ds", "shown_at, bag_id"),
-    "rejected": ("rejected", "dt", "kind, file, row"),
-    "events": ("events", "dt", "kind, file, row"),
-}
+def _by_path(joining: Joining, query: str) -> dict[str, int]:
+    found = joining.database.execute(query).fetchall()
+    return {joining.reading.files[number].path: count for number, count in found}
 
 
 def _write_day(
     day: Day,
-    database: "duckdb.DuckDBPyConnection",
+    joining: Joining,
     dt: str,
     attempt: str,
     accounts: list[dict[str, Any]],
@@ -267,13 +245,15 @@ def _write_day(
 ) -> None:
     storage = day.storage()
     place = f"{attempt_path(dt, attempt)}/{NAME}"
-    for table, (source, key, order) in _TABLES.items():
-        local = folder / f"{dt}-{table}.parquet"
-        database.execute(
-            f"COPY (SELECT * FROM {source} WHERE {key} = {quote(dt)} ORDER BY {order}) "
-            f"TO {quote(str(local))} (FORMAT parquet, COMPRESSION zstd)"
-        )
-        storage.upload(local, f"{place}/{table}.parquet")
+    names = ("checked", "bags", "rejected", "events", "raw")
+    files = {name: folder / f"{dt}-{name}.parquet" for name in names}
+    write_checked(joining, dt, files["checked"])
+    write_bags(joining, dt, files["bags"])
+    write_rejected(joining, dt, files["rejected"])
+    write_events(joining, dt, files["events"])
+    write_raw(joining, files["checked"], files["rejected"], files["events"], files["raw"])
+    for name, local in files.items():
+        storage.upload(local, f"{place}/{name}.parquet")
         local.unlink()
     storage.write(f"{place}/accounting.json", to_json(accounts))
 

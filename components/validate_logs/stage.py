@@ -17,17 +17,17 @@ from components.manifests import (
     fetch_table,
     read_judged,
     read_manifest,
-    table_entry,
 )
-from components.sql import parquet, quote
+from components.sql import open_database, parquet
 from components.validate_logs.accounting import account, day_facts, losses
 from components.validate_logs.beyond import EARLIER_DAYS, findings_of
 from components.validate_logs.page import data_view
+from components.validate_logs.splitting import ingested, publish_split, split_day
 from components.window import Window, fit_days, read_window
 from validation.contract import Rule, bag_rules, check_rules, fingerprint
 from validation.expectations import BagSuite, Check
 from validation.pages.data import render_data
-from validation.quarantine import Limits, blocking_reasons, reasons_sql
+from validation.quarantine import Limits, blocking_reasons
 from validation.sanity.limits import Unusual
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Settings(Frozen):
     user_limit: int
     config_digest: str
     unusual: Unusual = Unusual()
+    memory: str = "2GB"
 
 
 class Result(Frozen):
@@ -103,7 +104,9 @@ def _expectations(
     found: dict[str, list[Check]] = {}
     for group in ([day.ds] if day.ds in waiting else [], others):
         if group:
-            checks = _check(suite, [_raw(day, dt, window.made[dt], "bags") for dt in group], group)
+            checks = _check(
+                suite, [ingested(day, dt, window.made[dt], "checked") for dt in group], group
+            )
             found |= dict.fromkeys(group, checks)
     return found
 
@@ -124,16 +127,6 @@ def _check(suite: BagSuite, files: list[Path], group: list[str]) -> list[Check]:
     return suite.merge(batches) if batches else []
 
 
-def _raw(day: Day, dt: str, attempt: str, table: str) -> Path:
-    return day.storage().fetch(f"{attempt_path(dt, attempt)}/{INGEST}/{table}.parquet")
-
-
-_BAG_COLUMNS = (
-    "bag_id, ds, shown_at, product_id, cluster_id, context, creative, propensity, policy, "
-    "impressions, clicks, conversions, value, click_mature, conversion_mature, clicked_at"
-)
-
-
 def _judge(
     day: Day,
     dt: str,
@@ -142,19 +135,14 @@ def _judge(
     settings: Settings,
     checks: list[Check],
 ) -> None:
-    import duckdb
-
     attempt = window.made[dt]
     storage = day.storage()
     place = f"{attempt_path(dt, attempt)}/{NAME}"
     accounts = json.loads(storage.read(f"{attempt_path(dt, attempt)}/{INGEST}/accounting.json"))
-    with day.scratch("validate") as folder:
-        database = duckdb.connect()
-        _split(database, day, dt, attempt, rules)
+    with day.scratch("validate") as folder, open_database(folder, settings.memory) as database:
+        split_day(database, day, dt, attempt, rules)
         accounting = account(database, accounts)
-        tables = {}
-        for table, order in (("bags", "shown_at, bag_id"), ("quarantine", "source_file, row")):
-            tables[table] = [_publish_table(day, database, table, order, place, folder)]
+        tables = publish_split(database, day, dt, attempt, place, folder)
         facts = day_facts(database, dt, accounts, rules)
         reasons = blocking_reasons(facts, Limits(settings.quarantined_share))
         manifest = {
@@ -178,7 +166,6 @@ def _judge(
             view |= beyond
             storage.write(f"{place}/data.html", render_data(view).encode())
             manifest["pages"] = {"data": f"{place}/data.html"}
-        database.close()
     _publish(day, dt, manifest)
     storage.write(_own_manifest(dt, attempt), to_json(manifest))
 
@@ -193,52 +180,6 @@ def _beyond(
     files = {dt: fetch_table(storage, before[dt], "bags") for dt in recent}
     volumes = {dt: sum(e["rows"] for e in m["tables"]["bags"]) for dt, m in before.items()}
     return findings_of(database, day.ds, files, volumes, settings.unusual)
-
-
-def _split(
-    database: "duckdb.DuckDBPyConnection",
-    day: Day,
-    dt: str,
-    attempt: str,
-    rules: tuple[Rule, ...],
-) -> None:
-    """Tables `raw_bags`, `events`, `rejected`, `bags` and `quarantine` of one day."""
-    for table in ("bags", "events", "rejected"):
-        source = parquet(_raw(day, dt, attempt, table))
-        named = "raw_bags" if table == "bags" else table
-        database.execute(f"CREATE TABLE {named} AS SELECT * FROM {source}")
-    database.execute(f"CREATE TABLE bags AS SELECT {_BAG_COLUMNS} FROM raw_bags WHERE NOT unfit")
-    rule_set = quote(fingerprint(rules))
-    withdrawn = "[{'rule': 'unusable', 'message': 'its impression is quarantined'}]"
-    database.execute(
-        f"""
-        CREATE TABLE quarantine AS
-        SELECT raw, source_file, source_row AS row, {reasons_sql(rules)} AS reasons,
-               {rule_set} AS rule_set, product_id
-        FROM raw_bags WHERE unfit
-        UNION ALL SELECT raw, file, row, reasons, {rule_set}, NULL FROM rejected
-        UNION ALL SELECT raw, file, row, {withdrawn}, {rule_set}, NULL FROM events WHERE unfit
-        """
-    )
-
-
-def _publish_table(
-    day: Day,
-    database: "duckdb.DuckDBPyConnection",
-    table: str,
-    order: str,
-    place: str,
-    folder: Path,
-) -> dict[str, Any]:
-    local = folder / f"{table}.parquet"
-    database.execute(
-        f"COPY (SELECT * FROM {table} ORDER BY {order}) TO {quote(str(local))} "
-        "(FORMAT parquet, COMPRESSION zstd)"
-    )
-    rows = database.execute(f"SELECT count(*) FROM {table}").fetchone()
-    path = f"{place}/{table}.parquet"
-    day.storage().upload(local, path)
-    return table_entry(local, path, rows[0] if rows else 0)
 
 
 def _publish(day: Day, dt: str, manifest: dict[str, Any]) -> None:
