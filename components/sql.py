@@ -18,8 +18,7 @@ def open_database(
 ) -> "Iterator[duckdb.DuckDBPyConnection]":
     """A database for the block that keeps within `memory` and spills the rest into `folder`.
 
-    Rows keep the order of their files, and of a join's sides the second is the one held in
-    memory: so what is written has the same bytes each time without being sorted.
+    Of a join's sides the second, which is written as the small one, is held in memory.
     """
     import duckdb
 
@@ -30,7 +29,7 @@ def open_database(
         if threads is not None:
             database.execute(f"SET threads = {threads}")
         database.execute("SET TimeZone = 'UTC'")
-        database.execute("SET preserve_insertion_order = true")
+        database.execute("SET preserve_insertion_order = false")
         database.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
         yield database
     finally:
@@ -60,3 +59,11 @@ def parquet(files: Path | Iterable[Path], options: str = "") -> str:
     listed = [files] if isinstance(files, Path) else list(files)
     paths = ", ".join(quote(str(file)) for file in listed)
     return f"read_parquet([{paths}], hive_partitioning = false{options})"
+
+
+def copy_to(database: "duckdb.DuckDBPyConnection", select: str, target: Path) -> None:
+    """The rows as one Parquet file, in the order of what is scanned or asked for, so that equal
+    rows are equal bytes; one thread writes where there is a join."""
+    database.execute(
+        f"COPY ({select}) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd, PRESERVE_ORDER true)"
+    )

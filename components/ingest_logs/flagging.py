@@ -4,9 +4,9 @@
 day and the user's other displays say of it, and whether it is unfit. Both are SQL text that is
 evaluated column by column where it is used: nobody holds a day's rows.
 
-Tables used: rejected (file, row), known_<n> (product_id, element_id of slot n), users (user_id,
-displays) and, where the catalog restricts combinations, not_allowed (product_id, key, why), all
-but the first of the day in question.
+Tables used: rejected (file, row), known_<n> (product_id, element_id of slot n), users_<day>
+(user_id, displays of those with many) and, where the catalog restricts combinations,
+not_allowed_<day> (product_id, key, why).
 """
 
 from collections.abc import Mapping
@@ -31,6 +31,11 @@ def shown(impressions: str, aggregates: str) -> str:
     )"""
 
 
+def day_name(dt: str) -> str:
+    """A day as part of a table's name."""
+    return dt.replace("-", "")
+
+
 def element(slot: str) -> str:
     return f"struct_extract(s.creative, {quote(slot)})"
 
@@ -50,9 +55,14 @@ def creative_list(slots: tuple[str, ...]) -> str:
 
 
 def flagged(
-    source: str, shape: Shape, rules: tuple[Rule, ...], waived: Mapping[str, list[int]], lists: bool
+    source: str,
+    dt: str,
+    shape: Shape,
+    rules: tuple[Rule, ...],
+    waived: Mapping[str, list[int]],
+    lists: bool,
 ) -> str:
-    """SQL of the displays of `source` with what the rules look at, and `unfit`.
+    """SQL of the displays of `source`, all of day dt, with what the rules look at, and `unfit`.
 
     waived: rule -> files whose rows it does not bind. lists: whether not_allowed is there.
     """
@@ -74,8 +84,8 @@ def flagged(
                CAST(s.shown_at AS DATE) = CAST(s.dt AS DATE) AS in_day,
                u.displays AS user_impressions, {_missing(shape.context)} AS missing_context
         FROM {source} s {" ".join(known)}
-        LEFT JOIN users u ON u.user_id = s.user_id
-        {f"LEFT JOIN not_allowed c ON {key}" if lists else ""}
+        LEFT JOIN users_{day_name(dt)} u ON u.user_id = s.user_id
+        {f"LEFT JOIN not_allowed_{day_name(dt)} c ON {key}" if lists else ""}
     ))"""
 
 
@@ -107,18 +117,27 @@ def _binding(rule: Rule, waived: list[int]) -> str:
     return f"({rule.violated()} AND file NOT IN ({', '.join(map(str, waived))}))"
 
 
-def users(source: str) -> str:
-    """SQL of (user_id, displays): distinct displays of each user; repeats are looked at alone.
+def users(source: str, rules: tuple[Rule, ...]) -> str:
+    """SQL of (user_id, displays) of users with more displays than some rule allows, repeats not
+    counted.
 
     `repeated` (h) holds at least the hashes of the ids that occur more than once.
     """
-    again = f"SELECT user_id, bag_id, count(*) - 1 AS more FROM {source} WHERE user_id IS NOT NULL"
+    bounds = [r.upper for r in rules if r.column == "user_impressions" and r.upper is not None]
+    many = f"count(*) > {min(bounds)}" if bounds else "false"
+    again = (
+        f"SELECT user_id, bag_id, count(*) - 1 AS more FROM {source} WHERE user_id IN (FROM busy)"
+    )
     return f"""
+    WITH counted AS MATERIALIZED (
+        SELECT user_id, count(*) AS n FROM {source} WHERE user_id IS NOT NULL
+        GROUP BY user_id HAVING {many}
+    ), busy AS (SELECT user_id FROM counted)
     SELECT user_id, n - coalesce(more, 0)::BIGINT AS displays
-    FROM (SELECT user_id, count(*) AS n FROM {source} WHERE user_id IS NOT NULL GROUP BY user_id)
-    LEFT JOIN (SELECT user_id, sum(more) AS more FROM (
-                   {again} AND hash(bag_id) IN (SELECT h FROM repeated) GROUP BY user_id, bag_id)
-               GROUP BY user_id) USING (user_id)
+    FROM counted LEFT JOIN (
+        SELECT user_id, sum(more) AS more FROM (
+            {again} AND hash(bag_id) IN (SELECT h FROM repeated) GROUP BY user_id, bag_id)
+        GROUP BY user_id) USING (user_id)
     """
 
 

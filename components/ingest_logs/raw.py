@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.ingest_logs.joining import Joining, copy_to
-from components.sql import parquet
+from components.ingest_logs.joining import Joining
+from components.ingest_logs.reading import Source
+from components.sql import copy_to, parquet
 
 if TYPE_CHECKING:
     import duckdb
 
 
-def write_raw(joining: Joining, checked: Path, rejected: Path, events: Path, target: Path) -> None:
+def write_raw(
+    joining: Joining, checked: list[Path], rejected: Path, events: Path, target: Path
+) -> None:
     """Table (file, row, raw) of every row of these files that is unfit, by file and row."""
     database, reading = joining.database, joining.reading
     database.execute(
@@ -25,7 +28,8 @@ def write_raw(joining: Joining, checked: Path, rejected: Path, events: Path, tar
     )
     database.execute("CREATE OR REPLACE TABLE sources (file INTEGER, row BIGINT, raw VARCHAR)")
     for (number,) in database.execute("SELECT DISTINCT file FROM unfit_rows ORDER BY 1").fetchall():
-        _insert(database, number, reading.files[number].local, reading.lines(number))
+        source = reading.sources[number]
+        _insert(database, source, reading.files[number].local)
     copy_to(
         database,
         "SELECT path AS file, row, raw FROM sources JOIN files USING (file) ORDER BY path, row",
@@ -33,19 +37,18 @@ def write_raw(joining: Joining, checked: Path, rejected: Path, events: Path, tar
     )
 
 
-def _insert(
-    database: "duckdb.DuckDBPyConnection", number: int, local: Path, lines: list[Path]
-) -> None:
-    chosen = f"(SELECT row FROM unfit_rows WHERE file = {number})"
-    if lines:
+def _insert(database: "duckdb.DuckDBPyConnection", source: Source, local: Path) -> None:
+    chosen = f"(SELECT row FROM unfit_rows WHERE file = {source.number})"
+    if source.line:
+        lines = parquet(source.paths)
         database.execute(
-            f"INSERT INTO sources SELECT file, row, line FROM {parquet(lines)} WHERE row IN {chosen}"
+            f"INSERT INTO sources SELECT file, row, line FROM {lines} WHERE row IN {chosen}"
         )
         return
     database.execute(
         f"""
         INSERT INTO sources
-        SELECT {number}, file_row_number + 1,
+        SELECT {source.number}, file_row_number + 1,
                CAST(json_merge_patch(to_json(q), '{{"file_row_number": null}}') AS VARCHAR)
         FROM {parquet(local, ", file_row_number = true")} q WHERE file_row_number + 1 IN {chosen}
         """

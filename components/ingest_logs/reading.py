@@ -6,9 +6,9 @@ JSON text inside Parquet are typed once into Parquet files of the scratch folder
 
 import gzip
 import zlib
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from components.ingest_logs.inputs import LogFile
 from components.ingest_logs.typed import Shape, typed_select
 from components.ingest_logs.typed_json import json_fields
 from components.ingest_logs.typed_parquet import parquet_fields
-from components.sql import name, parquet, quote
+from components.sql import copy_to, name, parquet
 from validation.contract import LOGS
 
 if TYPE_CHECKING:
@@ -33,34 +33,57 @@ def is_json(file: LogFile) -> bool:
     return file.path.endswith(_JSON_ENDINGS)
 
 
+@dataclass(frozen=True)
+class Source:
+    """A file that could be read: its number, rows, and how it is read together with others.
+
+    form, columns: the same for files that one query can read; the form's `{numbers}`, `{dt}` and
+    `{paths}` are theirs. paths: Parquet files, its own or those of the scratch folder. line:
+    whether these hold its text.
+    """
+
+    number: int
+    kind: str
+    dt: str
+    rows: int
+    form: str
+    paths: tuple[Path, ...]
+    columns: str = ""
+    line: bool = False
+
+
 @dataclass
 class Reading:
-    """What was read: typed relations by kind and day, JSON lines by day, files by their number.
+    """What was read, as typed relations; inside the joins a file is its number in `files`.
 
-    Inside the joins a file is its number here, in order of (kind, day, path). `unreadable` holds
-    the sentence of every file that could not be read; its rows are absent. Rows of table
-    `released` (release.py) are left out, where there are any.
+    `unreadable` holds the sentence of every file that could not be read; its rows are absent. Rows
+    of table `released` (release.py) are left out, where there are any.
     """
 
     files: list[LogFile]
     shape: Shape
     unreadable: dict[str, str] = field(default_factory=dict)
+    sources: dict[int, Source] = field(default_factory=dict)
     released: bool = False
-    _selects: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
-    _lines: dict[int, list[Path]] = field(default_factory=lambda: defaultdict(list))
 
-    def rows(self, kind: str, days: list[str]) -> str:
-        """SQL of the typed rows of these days, each file's in order."""
-        selects = [f"SELECT * FROM ({one})" for dt in days for one in self._selects[kind, dt]]
-        every = " UNION ALL ".join([*selects, _empty_select(kind, self.shape)])
+    def rows(self, kind: str, numbers: Iterable[int] | None = None) -> str:
+        """SQL of the typed rows of these files (all of the kind), each file's in order."""
+        chosen = sorted(self.sources) if numbers is None else sorted(numbers)
+        wanted = [self.sources[n] for n in chosen if self.sources[n].kind == kind]
+        together = groupby(wanted, key=lambda s: (s.dt, s.form, s.columns))
+        selects = [_together(form, dt, list(sources)) for (dt, form, _), sources in together]
+        every = " UNION ALL ".join(selects or [_empty_select(kind, self.shape)])
         return f"(SELECT * FROM ({every}){f' WHERE {_RELEASED}' if self.released else ''})"
 
-    def number(self, path: str) -> int:
-        return next(number for number, file in enumerate(self.files) if file.path == path)
+    def of_day(self, dt: str, kinds: tuple[str, ...] = tuple(LOGS)) -> list[int]:
+        """Numbers of a day's files of these kinds, in order."""
+        return sorted(s.number for s in self.sources.values() if s.dt == dt and s.kind in kinds)
 
-    def lines(self, number: int) -> list[Path]:
-        """Parquet files (file, row, ..., line) with the text of a JSON file."""
-        return self._lines[number]
+
+def _together(form: str, dt: str, sources: list[Source]) -> str:
+    paths = parquet([path for source in sources for path in source.paths])
+    numbers = [source.number for source in sources]
+    return form.replace("{numbers}", str(numbers)).replace("{dt}", dt).replace("{paths}", paths)
 
 
 def read_files(
@@ -70,19 +93,11 @@ def read_files(
     unreadable = {file.path: _empty(file) for file in files if file.size == 0 and _holds_more(file)}
     reading = Reading(files, shape, unreadable)
     database.execute("CREATE TABLE files (file INTEGER, path VARCHAR, dt VARCHAR)")
-    rows = [[number, file.path, file.dt] for number, file in enumerate(files)]
-    if rows:
-        database.executemany("INSERT INTO files VALUES (?, ?, ?)", rows)
-    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for number, file in enumerate(files):
-        if file.size == 0:
-            continue
-        if is_json(file):
-            _read_json(database, reading, number, folder)
-        elif (schema := _schema(reading, file)) is not None:
-            groups[file.kind, file.dt, schema].append(number)
-    for (kind, dt, _), numbers in groups.items():
-        _read_parquet(database, reading, kind, dt, numbers, folder)
+        database.execute("INSERT INTO files VALUES (?, ?, ?)", [number, file.path, file.dt])
+        if file.size > 0:
+            read = _read_json if is_json(file) else _read_parquet
+            read(database, reading, number, folder)
     return reading
 
 
@@ -99,46 +114,51 @@ def _empty(file: LogFile) -> str:
     )
 
 
-def _schema(reading: Reading, file: LogFile) -> str | None:
-    """A text that is equal for equal columns; None and a sentence where the file is broken."""
-    try:
-        return str(pq.read_schema(file.local).remove_metadata())
-    except (pa.ArrowException, OSError) as error:
-        reading.unreadable[file.path] = (
-            f"{file.path} ({file.size:,} bytes) is not a whole Parquet file: {_first(error)}; "
-            "expected a complete file: upload it again and run the day again"
-        )
-        return None
-
-
 def _first(error: Exception) -> str:
     return str(error).splitlines()[0][:160]
 
 
 def _read_parquet(
-    database: "duckdb.DuckDBPyConnection",
-    reading: Reading,
-    kind: str,
-    dt: str,
-    numbers: list[int],
-    folder: Path,
+    database: "duckdb.DuckDBPyConnection", reading: Reading, number: int, folder: Path
 ) -> None:
-    source = parquet([reading.files[n].local for n in numbers], ", file_row_number = true")
-    described = database.execute(f"SELECT * FROM {source} LIMIT 0").description or []
-    columns = LOGS[kind]
+    file = reading.files[number]
+    try:
+        metadata = pq.read_metadata(file.local)
+    except (pa.ArrowException, OSError) as error:
+        reading.unreadable[file.path] = (
+            f"{file.path} ({file.size:,} bytes) is not a whole Parquet file: {_first(error)}; "
+            "expected a complete file: upload it again and run the day again"
+        )
+        return
+    form, costly = _parquet_form(database, file, reading.shape)
+    columns = str(metadata.schema.to_arrow_schema().remove_metadata())
+    known = (number, file.kind, file.dt, metadata.num_rows)
+    source = Source(*known, form, (file.local,), columns)
+    if costly:
+        target = folder / f"typed-{number}.parquet"
+        copy_to(database, _together(form, file.dt, [source]), target)
+        source = Source(*known, _TYPED, (target,))
+    reading.sources[number] = source
+
+
+_TYPED = "SELECT * FROM {paths}"
+_WITH_LINE = "SELECT * EXCLUDE (line) FROM {paths}"
+
+
+def _parquet_form(
+    database: "duckdb.DuckDBPyConnection", file: LogFile, shape: Shape
+) -> tuple[str, bool]:
+    """How files with this one's columns are read, and whether that had better be done once."""
+    described = database.execute(f"SELECT * FROM {parquet(file.local)} LIMIT 0").description or []
+    columns = LOGS[file.kind]
     types = {column[0]: column[1] for column in described}
-    fields = parquet_fields(columns, types, reading.shape)
+    fields = parquet_fields(columns, types, shape)
     kept = "".join(", " + name(c.name) for c in columns if c.name in types)
     relation = (
-        f"(SELECT {numbers}[file_index::BIGINT + 1]::INTEGER AS file, file_row_number + 1 AS row, "
-        f"{quote(dt)} AS dt{kept} FROM {source})"
+        "(SELECT {numbers}[file_index::BIGINT + 1]::INTEGER AS file, file_row_number + 1 AS row, "
+        f"'{{dt}}' AS dt{kept} FROM {{paths}})"
     )
-    select = typed_select(columns, fields, relation)
-    if any(one.costly for one in fields.values()):
-        target = folder / f"typed-{numbers[0]}.parquet"
-        database.execute(f"COPY ({select}) TO {quote(str(target))} (FORMAT parquet)")
-        select = f"SELECT * FROM {parquet(target)}"
-    reading._selects[kind, dt].append(select)
+    return typed_select(columns, fields, relation), any(one.costly for one in fields.values())
 
 
 def _empty_select(kind: str, shape: Shape) -> str:
@@ -155,14 +175,16 @@ def _read_json(
     fields = json_fields(columns, reading.shape)
     broken = "coalesce(json_type(j), 'NULL') <> 'OBJECT'"
     select = typed_select(columns, fields, relation, broken, extra=", line")
-    written = []
+    written: list[Path] = []
+    rows = 0
     try:
         for chunk in _chunks(file, number):
             target = folder / f"typed-{number}-{len(written)}.parquet"
             database.register("chunk", chunk)
-            database.execute(f"COPY ({select}) TO {quote(str(target))} (FORMAT parquet)")
+            copy_to(database, select, target)
             database.unregister("chunk")
             written.append(target)
+            rows += len(chunk)
     except (OSError, EOFError, zlib.error) as error:
         reading.unreadable[file.path] = (
             f"{file.path} ({file.size:,} bytes) is not a whole gzip file: {_first(error)}; "
@@ -170,10 +192,8 @@ def _read_json(
         )
         return
     if written:
-        reading._lines[number] = written
-        reading._selects[file.kind, file.dt].append(
-            f"SELECT * EXCLUDE (line) FROM {parquet(written)}"
-        )
+        source = Source(number, file.kind, file.dt, rows, _WITH_LINE, tuple(written), line=True)
+        reading.sources[number] = source
 
 
 def _chunks(file: LogFile, number: int, rows: int = 200_000) -> Iterator[pa.Table]:

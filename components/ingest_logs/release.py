@@ -78,7 +78,6 @@ def active_releases(storage: Storage, files: Iterable[LogFile]) -> list[Release]
 def supersede(
     database: "duckdb.DuckDBPyConnection",
     reading: Reading,
-    days: list[str],
     releases: list[Release],
     kinds: Iterable[str],
 ) -> None:
@@ -102,7 +101,7 @@ def supersede(
     database.execute("INSERT INTO released SELECT unnest(?), unnest(?)", [files, rows])
     for kind in kinds:
         database.execute(
-            f"INSERT INTO superseded SELECT file, row, dt FROM {reading.rows(kind, days)} "
+            f"INSERT INTO superseded SELECT file, row, dt FROM {reading.rows(kind)} "
             "SEMI JOIN released USING (file, row)"
         )
     reading.released = True

@@ -18,18 +18,11 @@ from components.errors import Refused
 from components.ingest_logs.attribution import Windows
 from components.ingest_logs.catalog import Catalog, load_rules, read_catalog
 from components.ingest_logs.inputs import KINDS, LogFile, days_before, digest, find_files, shift
-from components.ingest_logs.joining import (
-    Joining,
-    join,
-    write_bags,
-    write_checked,
-    write_events,
-    write_rejected,
-)
-from components.ingest_logs.raw import write_raw
+from components.ingest_logs.joining import Joining, join
 from components.ingest_logs.reading import Reading, read_files
 from components.ingest_logs.release import Release, active_releases, supersede, waivers
 from components.ingest_logs.typed import Shape
+from components.ingest_logs.writing import write_day
 from components.sql import open_database
 from validation.contract import bag_rules, fingerprint
 
@@ -163,18 +156,16 @@ def _make(
     first, last = shift(again[0], -reach), shift(again[-1], reach)
     near = [file for file in files if first <= file.dt <= last]
     once, copies = _copies(near)
-    days = sorted({file.dt for file in once})
     shape = Shape(settings.context, settings.slots)
     with (
         day.scratch("ingest") as folder,
         open_database(folder, settings.memory, settings.threads) as database,
     ):
         reading = read_files(database, once, shape, folder)
-        supersede(database, reading, days, releases, KINDS)
+        supersede(database, reading, releases, KINDS)
         joining = Joining(
             database=database,
             reading=reading,
-            days=days,
             windows=Windows(
                 settings.click_hours, settings.conversion_days, f"{shift(day.ds, 1)} 00:00:00"
             ),
@@ -185,7 +176,7 @@ def _make(
         join(joining)
         accounts = _accounts(joining, near, copies)
         for dt in again:
-            _write_day(day, joining, dt, made[dt], accounts[dt], folder)
+            _write_day(day, joining, dt, made[dt], accounts[dt], folder, settings.threads)
     return reading.unreadable
 
 
@@ -212,9 +203,7 @@ def _accounts(
 ) -> dict[str, list[dict[str, Any]]]:
     """For every day, what was read of each file: rows, repeats, and why not, where it was not."""
     reading = joining.reading
-    relations = [f"SELECT file FROM {reading.rows(kind, joining.days)}" for kind in KINDS]
-    rows = " UNION ALL ".join([*relations, "SELECT file FROM superseded"])
-    read = _by_path(joining, f"SELECT file, count(*) FROM ({rows}) GROUP BY file")
+    read = {reading.files[n].path: source.rows for n, source in reading.sources.items()}
     repeated = _by_path(joining, "SELECT file, count(*) FROM duplicates GROUP BY file")
     accounts: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for file in files:
@@ -242,19 +231,17 @@ def _write_day(
     attempt: str,
     accounts: list[dict[str, Any]],
     folder: Path,
+    threads: int | None,
 ) -> None:
     storage = day.storage()
     place = f"{attempt_path(dt, attempt)}/{NAME}"
-    names = ("checked", "bags", "rejected", "events", "raw")
-    files = {name: folder / f"{dt}-{name}.parquet" for name in names}
-    write_checked(joining, dt, files["checked"])
-    write_bags(joining, dt, files["bags"])
-    write_rejected(joining, dt, files["rejected"])
-    write_events(joining, dt, files["events"])
-    write_raw(joining, files["checked"], files["rejected"], files["events"], files["raw"])
-    for name, local in files.items():
-        storage.upload(local, f"{place}/{name}.parquet")
-        local.unlink()
+    tables = write_day(joining, dt, folder, threads)
+    for files in tables.values():
+        for local in files:
+            storage.upload(local, f"{place}/{local.name}")
+            local.unlink()
+    names = {table: [file.name for file in files] for table, files in tables.items()}
+    storage.write(f"{place}/tables.json", to_json(names))
     storage.write(f"{place}/accounting.json", to_json(accounts))
 
 

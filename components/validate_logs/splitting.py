@@ -3,13 +3,16 @@
 The fit bags are published where ingest wrote them: they are that attempt's, and complete.
 """
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
 
 from components.day import Day, attempt_path
 from components.ingest_logs.stage import NAME as INGEST
 from components.manifests import table_entry
-from components.sql import parquet, quote
+from components.sql import copy_to, parquet, quote
 from validation.contract import Rule, fingerprint
 from validation.quarantine import reasons_sql
 
@@ -17,9 +20,14 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def ingested(day: Day, dt: str, attempt: str, table: str) -> Path:
-    """A local file of a table that ingest wrote for a day's attempt."""
-    return day.storage().fetch(f"{attempt_path(dt, attempt)}/{INGEST}/{table}.parquet")
+def ingested(day: Day, dt: str, attempt: str, table: str) -> list[Path]:
+    """Local files of a table that ingest wrote for a day's attempt."""
+    return [day.storage().fetch(path) for path in _paths(day, dt, attempt, table)]
+
+
+def _paths(day: Day, dt: str, attempt: str, table: str) -> list[str]:
+    place = f"{attempt_path(dt, attempt)}/{INGEST}"
+    return [f"{place}/{f}" for f in json.loads(day.storage().read(f"{place}/tables.json"))[table]]
 
 
 def split_day(
@@ -60,20 +68,14 @@ def publish_split(
     folder: Path,
 ) -> dict[str, list[dict[str, Any]]]:
     """The manifest's entries of the fit bags and of the quarantine, which is written now."""
-    bags = f"{attempt_path(dt, attempt)}/{INGEST}/bags.parquet"
+    storage = day.storage()
     local = folder / "quarantine.parquet"
-    database.execute(
-        f"COPY (SELECT * FROM quarantine ORDER BY source_file, row) TO {quote(str(local))} "
-        "(FORMAT parquet, COMPRESSION zstd)"
-    )
+    copy_to(database, "SELECT * FROM quarantine ORDER BY source_file, row", local)
     quarantine = f"{place}/quarantine.parquet"
-    day.storage().upload(local, quarantine)
+    storage.upload(local, quarantine)
+    rows = pq.read_metadata(local).num_rows
+    bags = [(path, storage.fetch(path)) for path in _paths(day, dt, attempt, "bags")]
     return {
-        "bags": [table_entry(day.storage().fetch(bags), bags, _rows(database, "bags"))],
-        "quarantine": [table_entry(local, quarantine, _rows(database, "quarantine"))],
+        "bags": [table_entry(file, path, pq.read_metadata(file).num_rows) for path, file in bags],
+        "quarantine": [table_entry(local, quarantine, rows)],
     }
-
-
-def _rows(database: "duckdb.DuckDBPyConnection", table: str) -> int:
-    row = database.execute(f"SELECT count(*) FROM {table}").fetchone()
-    return row[0] if row else 0

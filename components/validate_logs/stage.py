@@ -213,6 +213,6 @@ def _result(day: Day, window: Window) -> Result:
         reasons=manifest["reasons"],
         data_page=manifest["pages"]["data"],
         manifest=manifest_path(day.ds) if current else place,
-        rows=manifest["tables"]["bags"][0]["rows"],
+        rows=sum(entry["rows"] for entry in manifest["tables"]["bags"]),
         unfit=manifest["tables"]["quarantine"][0]["rows"],
     )
