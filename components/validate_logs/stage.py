@@ -105,7 +105,9 @@ def _expectations(
     for group in ([day.ds] if day.ds in waiting else [], others):
         if group:
             checks = _check(
-                suite, [ingested(day, dt, window.made[dt], "checked") for dt in group], group
+                suite,
+                [f for dt in group for f in ingested(day, dt, window.made[dt], "checked")],
+                group,
             )
             found |= dict.fromkeys(group, checks)
     return found
