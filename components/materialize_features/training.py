@@ -87,24 +87,17 @@ def write_training_set(
     slot is absent or nothing was known) and `held_out`.
     """
     names = ", ".join(ELEMENT_FEATURES)
-    order = "[" + ", ".join(quote(slot) for slot in slots) + "]"
     database.execute(
-        f"""
-        CREATE TABLE joined AS
-        SELECT bag_id, map_from_entries(list((slot, features))) AS by_slot FROM (
-            SELECT b.bag_id, b.slot, [{names}] AS features
-            FROM (SELECT bag_id, product_id, ds, unnest(creative, recursive := true) FROM bags) b
-            JOIN history h ON h.element_key = {element_key("b.product_id", "b.slot", "b.element")}
-             AND CAST(h.event_timestamp AS DATE) = CAST(b.ds AS DATE))
-        GROUP BY bag_id
-        """
+        f"CREATE TABLE packed AS SELECT element_key, CAST(event_timestamp AS DATE) AS day, "
+        f"[{names}] AS features FROM history"
     )
+    joins = " ".join(_known(place, slot) for place, slot in enumerate(slots))
+    known = ", ".join(f"h{place}.features" for place in range(len(slots)))
     database.execute(
         f"""
         COPY (
-            SELECT b.*, list_transform({order}, s -> j.by_slot[s]) AS history,
-                   ({split.held_out}) AS held_out
-            FROM bags b LEFT JOIN joined j USING (bag_id) ORDER BY b.ds, b.shown_at, b.bag_id
+            SELECT b.*, [{known}] AS history, ({split.held_out}) AS held_out
+            FROM bags b {joins} ORDER BY b.ds, b.shown_at, b.bag_id
         ) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 100000)
         """
     )
@@ -113,6 +106,16 @@ def write_training_set(
     ).fetchone()
     assert row is not None
     return dict(zip(("bags", "held_out", "clicks", "impressions"), map(int, row), strict=True))
+
+
+def _known(place: int, slot: str) -> str:
+    """SQL that joins what was known, on the bag's day, of the element in a slot."""
+    shown = f"list_filter(b.creative, e -> e.slot = {quote(slot)})[1].element"
+    key = element_key("b.product_id", quote(slot), shown)
+    return (
+        f"LEFT JOIN packed h{place} ON h{place}.day = CAST(b.ds AS DATE) "
+        f"AND h{place}.element_key = {key}"
+    )
 
 
 def write_elements(database: "duckdb.DuckDBPyConnection", target: Path) -> int:
