@@ -151,6 +151,10 @@ def world_of(size: int, seed: int) -> World:
         paths=Paths(paths.step, paths.start[rule], SLOTS),
         log_count=logs[rule],
         pieces=pieces,
+        tokens=torch.zeros(size, cards, 0, dtype=torch.int64),
+        known=torch.ones(size, SLOTS, OPTIONS + 1, dtype=torch.bool),
+        new=torch.zeros(size, dtype=torch.bool),
+        hidden=torch.zeros(size, cards, dtype=torch.bool),
     )
     return World(requests, rule, opened, apart)
 

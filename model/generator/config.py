@@ -1,10 +1,14 @@
 """Every hyperparameter of the generator, with defaults that suit a first run on two cores."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from model.generator.options import GAINS, Method
 
 _COUNTS = ("clone_batch", "batch", "group", "pool", "checkpoint_every", "probe")
+
+
+Way = Literal["auto", "plain", "fused"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class GeneratorConfig:
     clip: float = 10.0  # largest weight of a logged combination against uniform logging
 
     steps: int = 220
+    step: Way = "auto"  # fused: static shapes, one CUDA graph; auto: fused on a GPU with triton
     batch: int = 128  # (product, context) pairs a step
     group: int = 16  # combinations sampled for each of them
     pool: int = 4096  # (product, context) pairs drawn from the bags
@@ -60,6 +65,15 @@ class GeneratorConfig:
         if self.method not in GAINS:
             raise ValueError(
                 f"generator method is {self.method!r}; expected one of {', '.join(GAINS)}"
+            )
+        if self.step not in get_args(Way):
+            raise ValueError(
+                f"generator step is {self.step!r}; expected one of {', '.join(get_args(Way))}"
+            )
+        if self.step == "fused" and self.method == "clipped":
+            raise ValueError(
+                "generator step fused draws and learns once a batch, method clipped learns several "
+                "times from it; use step auto or plain"
             )
         for name in (*_COUNTS, "epochs", "kept"):
             if getattr(self, name) < 1:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,14 @@ from model.elements import Elements
 from model.generator import decode, report
 from model.generator.behaviour import clone_loss
 from model.generator.config import GeneratorConfig
+from model.generator.fused.feed import Feed
+from model.generator.fused.step import Step, best_here
 from model.generator.ground import Ground, Lesson, prepare
 from model.generator.network import Network, Sizes
 from model.generator.objective import PolicyStep, Signal, adapted, policy_step
 from model.generator.policy import Generator, Hide, new_network
 from model.processes import ALONE, Processes
+from model.reward.pieces import Pieces
 
 if TYPE_CHECKING:
     from model.reward.fit import Reward
@@ -87,6 +91,17 @@ class Prompt:
     share: float  # of the batch
 
 
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """A process' part of a step: rows `at` (B,) of the pool, uniform (B, G, S), what it hides, and
+    its share of the batch."""
+
+    at: np.ndarray
+    uniform: Tensor
+    hide: Hide
+    share: float
+
+
 class Learner:
     """The network between two steps; the first `clone_steps` of them clone, the rest reinforce."""
 
@@ -105,6 +120,7 @@ class Learner:
         self.reference = new_network(sizes, seed).to(device).requires_grad_(False)
         self.optimiser = self._fresh_optimiser()
         self.done = 0
+        self.fused: tuple[Feed, Step] | None = None
         self.kl_weight = torch.tensor(config.kl_weight, device=device)
         self.bad = torch.zeros((), device=device)
         self.trace = torch.zeros(5, device=device)
@@ -121,15 +137,20 @@ class Learner:
         cloning = self.done < self.config.clone_steps
         if self.done == self.config.clone_steps:
             self.reference.load_state_dict(self.network.state_dict())
-            self.optimiser = self._fresh_optimiser()
+            self._reinforcement()
         at, span = (
             (self.done, self.config.clone_steps)
             if cloning
             else (self.done - self.config.clone_steps, self.config.steps)
         )
+        share = 0.5 * (1 + math.cos(math.pi * at / span))
+        rate = self.config.learning_rate * (0.05 + 0.95 * share)
+        if self.fused is not None:
+            self._run(*self.fused, rate)
+            self.done += 1
+            return
         for group in self.optimiser.param_groups:
-            share = 0.5 * (1 + math.cos(math.pi * at / span))
-            group["lr"] = self.config.learning_rate * (0.05 + 0.95 * share)
+            group["lr"] = rate
         for loss in [self._clone()] if cloning else self._reinforce():
             self.optimiser.zero_grad()
             loss.backward()
@@ -137,6 +158,38 @@ class Learner:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
             self.optimiser.step()
         self.done += 1
+
+    def _reinforcement(self) -> None:
+        """The optimiser of the second phase, and its step with static shapes where that is used."""
+        self.optimiser = self._fresh_optimiser()
+        if not self._fuses():
+            return
+        size = self._batch()
+        own = self._part(size)
+        feed = Feed(self.ground, own.stop - own.start)
+        asked = feed.requests
+        parts = (self.network, self.reference, asked, self.ground.pool.caution, self.config)
+        share = len(asked.dense) / size
+        step = Step(*parts, best_here(self.network, asked), self.processes, share)
+        self.fused, self.optimiser, self.kl_weight = (feed, step), step.optimiser, step.kl_weight
+
+    def _fuses(self) -> bool:
+        """`auto` needs a GPU, triton, and a method that learns once from a batch."""
+        if self.config.step != "auto":
+            return self.config.step == "fused"
+        on_gpu = torch.device(self.device).type == "cuda" and find_spec("triton") is not None
+        scored = isinstance(self.ground.pool.pieces, Pieces)
+        return on_gpu and scored and self.config.method != "clipped"
+
+    def _run(self, feed: Feed, step: Step, rate: float) -> None:
+        """One step with static shapes."""
+        draw = self._drawn()
+        feed.fill(draw.at, draw.hide)
+        step.uniform.copy_(draw.uniform)
+        step.rate(rate)
+        told = step.run()
+        self.bad += told.bad
+        self.trace[1:] = told.figures
 
     def _chance(self) -> tuple[np.random.Generator, torch.Generator]:
         """The step's randomness, from the seed and the step's number alone."""
@@ -197,19 +250,26 @@ class Learner:
         here = np.searchsorted(every, np.unique(product[own]))
         return hide.take(torch.from_numpy(here).to(self.device))
 
+    def _batch(self) -> int:
+        """Requests of a step, of all processes together."""
+        return min(self._at_most(self.config.batch), len(self.ground.pool.product))
+
+    def _drawn(self) -> Draw:
+        """The step's own requests and chance."""
+        rows, drawn = self._chance()
+        pool, size = self.ground.pool, self._batch()
+        shape = (size, self.config.group, self.ground.lattice.slots)
+        every, own = np.sort(rows.choice(len(pool.product), size, replace=False)), self._part(size)
+        uniform = torch.rand(shape, generator=drawn, device=self.device)[own]
+        hide = self._hide(pool.product[every], own, drawn)
+        return Draw(every[own], uniform, hide, len(every[own]) / size)
+
     def _reinforce(self) -> Iterator[Tensor]:
         """Loss of one batch of sampled groups; of method clipped, one an epoch on the same batch."""
-        rows, drawn = self._chance()
-        pool, lattice, groups = self.ground.pool, self.ground.lattice, self.config.group
-        size = min(self._at_most(self.config.batch), len(pool.product))
-        every = np.sort(rows.choice(len(pool.product), size, replace=False))
-        own = self._part(size)
-        at, here = every[own], torch.from_numpy(every[own]).to(self.device)
-        uniform = torch.rand((size, groups, lattice.slots), generator=drawn, device=self.device)[
-            own
-        ]
-        hide = self._hide(pool.product[every], own, drawn)
-        prompt = Prompt(pool.product[at], pool.context[here], pool.hint[here], hide, len(at) / size)
+        draw, pool, lattice = self._drawn(), self.ground.pool, self.ground.lattice
+        groups, here = self.config.group, torch.from_numpy(draw.at).to(self.device)
+        asked = (pool.product[draw.at], pool.context[here], pool.hint[here])
+        prompt = Prompt(*asked, draw.hide, draw.share)
         which = torch.from_numpy(prompt.product).to(self.device)
 
         def walked(choice: decode.Choice) -> decode.Walk:
@@ -221,7 +281,7 @@ class Learner:
             told = (signal, count, self.kl_weight, self.config, sampled)
             return policy_step(walk, held, *told, self.processes, prompt.share)
 
-        walk = walked(decode.drawn(uniform))
+        walk = walked(decode.drawn(draw.uniform))
         options, sampled = walk.options, walk.log_prob.detach()
         held = self._reference(prompt, which, walk)
         signal, mean = self._signal(here, which, options)
@@ -300,10 +360,12 @@ class Learner:
         tensors, facts = stored
         disk.restore_network("network", self.network, tensors)
         disk.restore_network("reference", self.reference, tensors)
-        disk.restore_optimiser(self.optimiser, tensors)
-        self.kl_weight = tensors["kl_weight"].to(self.device)
-        self.trace = tensors["trace"].to(self.device)
         self.done = int(facts["done"])
+        if self.done > self.config.clone_steps:
+            self._reinforcement()
+        disk.restore_optimiser(self.optimiser, tensors)
+        self.kl_weight.copy_(tensors["kl_weight"])
+        self.trace.copy_(tensors["trace"])
         return self.done
 
 

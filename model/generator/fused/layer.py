@@ -24,12 +24,11 @@ WIDTHS = (64, 128)
 MOST_CANDIDATES = 128
 
 
-def able(block: Block, tokens: Tensor) -> bool:
-    """Whether the kernels hold for these sizes here."""
+def able(block: Block, candidates: int) -> bool:
+    """Whether the kernels hold for these sizes."""
     width, heads = block.out.in_features, block.heads
     sizes = width in WIDTHS and width // heads in (16, 32, 64)
-    few = tokens.shape[1] - 1 <= MOST_CANDIDATES
-    return tokens.is_cuda and find_spec("triton") is not None and sizes and few
+    return find_spec("triton") is not None and sizes and candidates <= MOST_CANDIDATES
 
 
 def plain(block: Block, tokens: Tensor, mask: Tensor) -> Tensor:

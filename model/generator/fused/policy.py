@@ -44,6 +44,10 @@ class Requests:
     paths: Paths
     log_count: Tensor  # (B,)
     pieces: "Pieces"
+    tokens: Tensor  # (B, S K, T) int64 hashed n-grams, 0 = padding
+    known: Tensor  # (B, S, K + 1) bool, False = an option that the log hardly showed
+    new: Tensor  # (B,) bool, True = the policy sees the product as one never trained on
+    hidden: Tensor  # (B, S K) bool, True = and the candidate's identity is hidden from it
 
 
 def linear(layer_: nn.Linear, inputs: Tensor) -> Tensor:
@@ -51,16 +55,31 @@ def linear(layer_: nn.Linear, inputs: Tensor) -> Tensor:
     return functional.linear(inputs, layer_.weight.to(kind), layer_.bias.to(kind))
 
 
-def first_tokens(network: Network, requests: Requests, kind: torch.dtype) -> Tensor:
-    """(B, 1 + S K, D): the whole product, then its candidates (0 where absent)."""
+def first_tokens(
+    network: Network, requests: Requests, kind: torch.dtype, hides: bool = False
+) -> Tensor:
+    """(B, 1 + S K, D): the whole product, then its candidates (0 where absent).
+
+    Where it `hides`, ids that the requests hide are not read.
+    """
+    identity, product = requests.identity, requests.product
+    if hides:
+        identity = identity.masked_fill(requests.hidden, 0)
+        product = product.masked_fill(requests.new, 0)
     known = linear(network.dense, requests.dense.to(kind))
-    known = known + functional.embedding(requests.identity, network.identity.weight.to(kind))
+    named = network.identity.weight.to(kind)
+    known = known + functional.embedding(identity, named, padding_idx=0)
+    if requests.tokens.shape[2]:
+        said = functional.embedding_bag(
+            requests.tokens.flatten(0, 1), network.text.weight, mode="mean", padding_idx=0
+        )
+        known = known + said.view(known.shape).to(kind)
     inner, outer = functional.gelu(known), network.content[1]
     assert isinstance(outer, nn.Linear)
     there = requests.present[..., None]
     known = torch.where(there, linear(outer, inner), 0.0)
     mean = known.float() if kind != torch.float64 else known
-    whole = mean.sum(1) / there.sum(1) + network.product(requests.product)
+    whole = mean.sum(1) / there.sum(1) + network.product(product)
     return torch.cat([whole.to(kind)[:, None], known], dim=1)
 
 

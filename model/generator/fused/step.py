@@ -2,9 +2,10 @@
 
 Sampling, rewards, the clone's probabilities, loss, backward pass, clipping and AdamW. On a GPU the
 torch parts are compiled and the step is one CUDA graph; on a CPU the same code runs as it is. Of
-several processes each holds an equal part of the batch, and what they sum is in the graph as well.
+several processes each holds a part of the batch, and what they sum is in the graph as well.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +14,10 @@ from torch import Tensor
 from model.generator import decode
 from model.generator.config import GeneratorConfig
 from model.generator.fused import policy
+from model.generator.fused.layer import able
 from model.generator.fused.policy import Paths, Requests
 from model.generator.hints import Caution
-from model.generator.network import Network
+from model.generator.network import Block, Network
 from model.generator.objective import Signal, adapted, means, step_of
 from model.processes import ALONE, Processes
 
@@ -32,11 +34,14 @@ class How:
     graph: bool = False
 
 
-def best_here(device: str) -> How:
-    """The fastest way on this device."""
-    if torch.device(device).type != "cuda":
+def best_here(network: Network, requests: Requests) -> How:
+    """The fastest way on the requests' device, for a network of this size."""
+    if not requests.dense.is_cuda:
         return How()
-    return How(torch.bfloat16, kernels=True, compiled=True, graph=True)
+    block = network.blocks[0]
+    assert isinstance(block, Block)
+    kernels = able(block, requests.present.shape[1])
+    return How(torch.bfloat16, kernels=kernels, compiled=True, graph=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,7 @@ class Told:
     figures: Tensor  # (4,) reward, kl, entropy, supported
     options: Tensor  # (B, G, S) int64, 0 = absent
     log_prob: Tensor  # (B, G)
+    bad: Tensor  # how many rewards were no finite number
 
 
 class Step:
@@ -64,8 +70,11 @@ class Step:
         config: GeneratorConfig,
         how: How,
         processes: Processes = ALONE,
+        share: float | None = None,
     ):
+        """`share` of the batch that these requests are; default: an equal one."""
         self.processes = processes
+        self.share = 1 / processes.count if share is None else share
         self.network, self.reference, self.requests = network, reference, requests
         self.caution, self.config, self.how = caution, config, how
         device, size = requests.dense.device, len(requests.dense)
@@ -115,25 +124,25 @@ class Step:
         """Loss, figures and gradients of the whole batch at the samples that `uniform` draws."""
         for parameter in self.network.parameters():
             parameter.grad = None
-        tokens = self._whole(self.network)
+        tokens = self._whole(self.network, True)
         with torch.no_grad():
-            held = self._whole(self.reference)
-        own, options, log_prob = self._last(tokens, held)
-        whole = self.processes.total(own / self.processes.count)
+            held = self._whole(self.reference, False)
+        own, options, log_prob, bad = self._last(tokens, held)
+        whole = self.processes.total(own * self.share)
         step = step_of(whole, self.kl_weight, self.config)
         step.loss.backward()
         self.processes.add_gradients(self.network.parameters())
         figures = torch.stack([step.reward, step.kl, step.entropy, step.supported])
-        self.told = Told(step.loss.detach(), figures, options, log_prob)
+        self.told = Told(step.loss.detach(), figures, options, log_prob, bad)
         return self.told
 
-    def _encoded(self, network: Network) -> Tensor:
-        tokens = self._first(network, self.requests, self.how.kind)
+    def _encoded(self, network: Network, hides: bool) -> Tensor:
+        tokens = self._first(network, self.requests, self.how.kind, hides)
         tokens = policy.layers(network, tokens, self.requests.present, self.how.kernels)
         return policy.normal(network, tokens, self.how.kernels)
 
-    def _judged(self, tokens: Tensor, held: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(means (5,) of the own groups, options, log-probabilities)."""
+    def _judged(self, tokens: Tensor, held: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(means (5,) of the own groups, options, log-probabilities, rewards that are no number)."""
         asked, groups = self.requests, self.config.group
         own = policy.Pointer(self.network, tokens, asked, groups)
         choice = decode.drawn(self.uniform)
@@ -143,12 +152,13 @@ class Step:
             same = decode.given(walk.options)
             clone = decode.walk(old, asked.paths, self.rows, groups, same)  # pyright: ignore
             mean, spread = asked.pieces.score(walk.options - 1)
+            shown = asked.known.gather(2, walk.options.transpose(1, 2)).all(1)
             signal = Signal(
                 self.caution.reward(mean, spread).to(walk.log_prob.dtype),
-                self.caution.supported(mean, spread),
+                self.caution.supported(mean, spread) & shown,
             )
         own = means(walk, clone, signal, asked.log_count, self.config, None, self.processes)
-        return own, walk.options, walk.log_prob.detach()
+        return own, walk.options, walk.log_prob.detach(), (~torch.isfinite(mean)).sum()
 
     def _update(self) -> None:
         assert self.told is not None
@@ -160,6 +170,10 @@ class Step:
     def _capture(self) -> None:
         """Warms up, captures, and puts back the state that the warm-up changed."""
         kept = [part.detach().clone() for part in self._state()]
+        moments = {
+            parameter: {name: value.clone() for name, value in held.items()}
+            for parameter, held in self.optimiser.state.items()
+        }
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -172,16 +186,20 @@ class Step:
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # NCCL's watchdog asks too
             self.gradients()
             self._update()
-        self._put_back(kept)
+        self._put_back(kept, moments)
         self._graph = graph
 
     def _state(self) -> list[Tensor]:
         return [*self.network.parameters(), self.kl_weight]
 
-    def _put_back(self, kept: list[Tensor]) -> None:
+    def _put_back(self, kept: list[Tensor], moments: Mapping[Tensor, Mapping[str, Tensor]]) -> None:
+        """The optimiser's moments are 0 where there were none (a run that goes on has some)."""
         with torch.no_grad():
             for part, was in zip(self._state(), kept, strict=True):
                 part.copy_(was)
-        for moments in self.optimiser.state.values():
-            for value in moments.values():
-                value.zero_()
+        for parameter, held in self.optimiser.state.items():
+            for name, value in held.items():
+                if parameter in moments:
+                    value.copy_(moments[parameter][name])
+                else:
+                    value.zero_()
