@@ -13,7 +13,7 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -428,7 +428,8 @@ def timing(asked: argparse.Namespace, floor: float) -> None:
     made: list[Step] = []
 
     def fast(requests: Requests) -> Step:
-        made[:] = [Step(*pair(), requests, CAUTION, config, FAST)]
+        low = replace(requests, dense=requests.dense.to(FAST.kind))
+        made[:] = [Step(*pair(), low, CAUTION, config, FAST)]
         return made[0]
 
     if size != asked.batch:

@@ -32,12 +32,18 @@ class Scorer(Protocol):
         ...
 
 
-class Reader(Scorer, Protocol):
-    """Scores of all slots at once too, on ways that are known."""
+class Follower(Protocol):
+    """Scores of all slots at once, on ways that are known."""
 
-    def along(self, options: Tensor, node: Tensor) -> Tensor:
-        """(B, G, S, K + 1) what `scores` gives at each slot of the ways (B, G, S)."""
+    def along(self, options: Tensor) -> Tensor:
+        """(B, G, S, K + 1) what `Scorer.scores` gives at each slot of the ways (B, G, S)."""
         ...
+
+
+class Reader(Scorer, Protocol):
+    """A scorer that follows known ways too, given the nodes (B, G, S) that they pass."""
+
+    def along(self, options: Tensor, node: Tensor) -> Tensor: ...
 
 
 class Pointer:
@@ -75,7 +81,7 @@ class Pointer:
             query = query.gather(1, parent[:, :, None].expand(-1, -1, query.shape[2]))
         self.query = query + self.network.chosen(self.encoded, self.product, slot, option)
 
-    def along(self, options: Tensor, node: Tensor) -> Tensor:
+    def along(self, options: Tensor, node: Tensor | None = None) -> Tensor:
         return self.network.along(self.encoded, self.product, self.query, options, self.hint)
 
 
@@ -174,6 +180,13 @@ def read(scorer: Reader, lattice: Lattice, product: Tensor, options: Tensor) -> 
     steps = _log_softmax(scorer.along(options, passed), allowed)
     log_prob = steps.gather(3, options[..., None])[..., 0].sum(2)
     return Walk(options, log_prob.masked_fill(~legal, -torch.inf), steps, allowed)
+
+
+def again(follower: Follower, walk: Walk) -> Walk:
+    """The same ways with another scorer's log-probabilities."""
+    steps = _log_softmax(follower.along(walk.options), walk.allowed)
+    log_prob = steps.gather(3, walk.options[..., None])[..., 0].sum(2)
+    return Walk(walk.options, log_prob, steps, walk.allowed)
 
 
 def log_prob(scorer: Reader, lattice: Lattice, product: Tensor, combinations: Tensor) -> Tensor:

@@ -283,7 +283,7 @@ class Learner:
 
         walk = walked(decode.drawn(draw.uniform))
         options, sampled = walk.options, walk.log_prob.detach()
-        held = self._reference(prompt, which, walk)
+        held = self._reference(prompt, walk)
         signal, mean = self._signal(here, which, options)
         count = lattice.log_count[which].float()
         step = judged(walk)
@@ -294,12 +294,12 @@ class Learner:
         self._note(step, mean)
 
     @torch.no_grad()
-    def _reference(self, prompt: Prompt, which: Tensor, walk: decode.Walk) -> decode.Walk:
+    def _reference(self, prompt: Prompt, walk: decode.Walk) -> decode.Walk:
         """The clone's probabilities on the same way."""
         groups = walk.options.shape[1]
         with self._autocast():
             old = self._pointer(self.reference, prompt, groups, hides=False)
-            return decode.walk(old, self.ground.lattice, which, groups, decode.given(walk.options))
+            return decode.again(old, walk)
 
     def _signal(self, here: Tensor, which: Tensor, options: Tensor) -> tuple[Signal, Tensor]:
         """(what the reward model is believed of these options (B, G, S), its mean reward)."""

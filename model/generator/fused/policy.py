@@ -148,6 +148,27 @@ class Pointer:
         leaning = HINT_SCALE * network.hint[slot] * requests.hint[:, slot]
         return torch.cat([absent[..., None], found], dim=-1) + leaning[:, None]
 
+    def along(self, options: Tensor) -> Tensor:
+        """(B, G, S, K + 1) the scores at every slot of the ways (B, G, S), in one pass."""
+        network, width, count = self.network, self.network.sizes.width, self.cards.shape[2]
+        wanted = torch.arange(1, count + 1, device=options.device)
+        earlier = options[:, :, :-1].transpose(1, 2)  # (B, S - 1, G)
+        taken = (earlier[..., None] == wanted).to(self.kind)
+        card = linear(network.choice, taken @ self.cards[:, :-1])
+        absent = network.absent[:-1, None, width:].to(self.kind)
+        added = torch.where((earlier > 0)[..., None], card, absent)
+        queries = [self.query]
+        for slot in range(options.shape[2] - 1):
+            queries.append(queries[-1] + added[:, slot])
+        bent = functional.gelu(torch.stack(queries, 1) + network.slot[:, None].to(self.kind))
+        found = _exact((bent @ self.turn + self.turned) @ self.cards.transpose(2, 3))
+        wide = _exact(bent)
+        shared = (wide * self.level[0].to(wide.dtype)).sum(-1) + self.levelled[0]
+        alone = (wide * self.level[1:, None].to(wide.dtype)).sum(-1) + self.levelled[1:, None]
+        leaning = HINT_SCALE * network.hint[:, None] * self.requests.hint
+        scores = torch.cat([alone[..., None], found + shared[..., None]], dim=-1)
+        return (scores + leaning[:, :, None]).transpose(1, 2)
+
     def choose(self, slot: int, option: Tensor, parent: Tensor | None = None) -> None:
         if slot + 1 == self.requests.paths.slots:
             return  # nobody asks after the last slot

@@ -149,8 +149,7 @@ class Step:
         walk = decode.walk(own, asked.paths, self.rows, groups, choice)  # pyright: ignore
         with torch.no_grad():
             old = policy.Pointer(self.reference, held, asked, groups)
-            same = decode.given(walk.options)
-            clone = decode.walk(old, asked.paths, self.rows, groups, same)  # pyright: ignore
+            clone = decode.again(old, walk)
             mean, spread = asked.pieces.score(walk.options - 1)
             shown = asked.known.gather(2, walk.options.transpose(1, 2)).all(1)
             signal = Signal(
