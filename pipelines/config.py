@@ -62,7 +62,7 @@ class Quality(Frozen):
 class Ingest(Frozen):
     """The engine of the joins, its memory, and its threads (null: one a core)."""
 
-    engine: Literal["duckdb"] = "duckdb"
+    engine: Literal["duckdb", "spark"] = "duckdb"
     memory: str = "2GB"
     threads: Annotated[int, Field(ge=1)] | None = None
 

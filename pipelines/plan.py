@@ -56,6 +56,7 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
             late_days=config.attribution.late_days,
             user_limit=config.quality.displays_a_user,
             memory=config.ingest.memory,
+            engine=config.ingest.engine,
             threads=config.ingest.threads,
             identity=identity,
         ),

@@ -6,7 +6,10 @@ files, and their ratio. Growth is per row, against the first size.
 
 import argparse
 import json
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.data.ad_logs import write_logs
@@ -19,17 +22,33 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.data --only ingest", description=__doc__)
     parser.add_argument("--millions", type=float, nargs="+", default=[1, 10, 50])
     parser.add_argument("--memory", default="2GB", help="memory_limit of both")
-    parser.add_argument("--folder", help="where the logs are written; large")
+    parser.add_argument("--folder", help="where logs are kept, and used where they lie already")
     asked = parser.parse_args(arguments)
     print(f"wanted: {LIMITS}; both with memory_limit {asked.memory}")
     first: Cost | None = None
     for millions in asked.millions:
-        with tempfile.TemporaryDirectory(prefix="genco-bench-", dir=asked.folder) as folder:
-            write_logs(Path(folder), round(millions * 1e6))
+        with _logs(asked.folder, round(millions * 1e6)) as folder:
             bare = measured("benchmarks.data.bare", folder, asked.memory)
             ours = measured("benchmarks.data.ours", folder, asked.memory)
         first = first or ours
         _show(millions, bare, ours, first, asked.millions[0])
+
+
+@contextmanager
+def _logs(kept: str | None, rows: int) -> Iterator[str]:
+    """A folder with logs of this size; what the runs wrote into it is removed."""
+    if kept is None:
+        with tempfile.TemporaryDirectory(prefix="genco-bench-") as folder:
+            write_logs(Path(folder), rows)
+            yield folder
+        return
+    folder = Path(kept) / str(rows)
+    if not folder.exists():
+        write_logs(folder, rows)
+    yield str(folder)
+    for written in folder.iterdir():
+        if written.name not in ("logs", "catalog"):
+            shutil.rmtree(written) if written.is_dir() else written.unlink()
 
 
 def _show(millions: float, bare: Cost, ours: Cost, first: Cost, start: float) -> None:

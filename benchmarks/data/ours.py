@@ -1,12 +1,13 @@
 """The real stages over the benchmark's logs: ingest, then row rules, quarantine and accounts.
 
-`python -m benchmarks.data.ours ROOT MEMORY` prints the seconds of each and the day's accounts.
+`python -m benchmarks.data.ours ROOT MEMORY [ENGINE]` prints the seconds of each and the day's accounts.
 """
 
 import json
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 from benchmarks.data.ad_logs import CONTEXT, DS, SLOTS
 from components.day import Day, attempt_path
@@ -17,7 +18,7 @@ from components.validate_logs.splitting import publish_split, split_day
 from validation.contract import bag_rules
 
 
-def main(root: Path, memory: str) -> None:
+def main(root: Path, memory: str, engine: Literal["duckdb", "spark"] = "duckdb") -> None:
     settings = Settings(
         logs=str(root / "logs"),
         catalog=str(root / "catalog"),
@@ -28,6 +29,7 @@ def main(root: Path, memory: str) -> None:
         conversion_days=7,
         late_days=1,
         user_limit=200,
+        engine=engine,
         memory=memory,
         identity={},
     )
@@ -50,4 +52,4 @@ def main(root: Path, memory: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], *sys.argv[3:])  # type: ignore[arg-type]

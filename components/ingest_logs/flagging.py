@@ -117,14 +117,20 @@ def _binding(rule: Rule, waived: list[int]) -> str:
     return f"({rule.violated()} AND file NOT IN ({', '.join(map(str, waived))}))"
 
 
+def displays_limit(rules: tuple[Rule, ...]) -> float | None:
+    """The fewest displays of a user that some rule still allows; None where none limits them."""
+    bounds = [r.upper for r in rules if r.column == "user_impressions" and r.upper is not None]
+    return min(bounds, default=None)
+
+
 def users(source: str, rules: tuple[Rule, ...]) -> str:
     """SQL of (user_id, displays) of users with more displays than some rule allows, repeats not
     counted.
 
     `repeated` (h) holds at least the hashes of the ids that occur more than once.
     """
-    bounds = [r.upper for r in rules if r.column == "user_impressions" and r.upper is not None]
-    many = f"count(*) > {min(bounds)}" if bounds else "false"
+    limit = displays_limit(rules)
+    many = "false" if limit is None else f"count(*) > {limit}"
     again = (
         f"SELECT user_id, bag_id, count(*) - 1 AS more FROM {source} WHERE user_id IN (FROM busy)"
     )

@@ -22,6 +22,7 @@ from components.ingest_logs.flagging import (
     users,
 )
 from components.ingest_logs.reading import Reading
+from components.sql import quote
 from validation.contract import LOGS, Rule
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Joining:
     """A database with what was read, and the rules that hold.
 
     lists: whether the catalog restricts combinations. waived:
-    rule -> numbers of the files whose rows it does not bind (release.py).
+    rule -> numbers of the files whose rows it does not bind (release.py). busy: table (dt,
+    user_id, displays) of users with many, where these rows alone do not tell.
     """
 
     database: "duckdb.DuckDBPyConnection"
@@ -45,6 +47,7 @@ class Joining:
     rules: tuple[Rule, ...]
     waived: Mapping[str, list[int]]
     lists: bool
+    busy: str | None = None
 
     def shown(self, numbers: list[int]) -> str:
         """SQL of the displays of these files."""
@@ -121,7 +124,9 @@ def _of_day(joining: Joining, dt: str) -> None:
     """Users and unlisted combinations of a day, and its displays that have a repeat or an event."""
     database, named = joining.database, day_name(dt)
     source = joining.shown(joining.reading.of_day(dt))
-    database.execute(f"CREATE TABLE users_{named} AS {users(source, joining.rules)}")
+    known = f"SELECT user_id, displays FROM {joining.busy} WHERE dt = {quote(dt)}"
+    counted = known if joining.busy else users(source, joining.rules)
+    database.execute(f"CREATE TABLE users_{named} AS {counted}")
     if joining.lists:
         slots = joining.reading.shape.slots
         database.execute(f"CREATE TABLE not_allowed_{named} AS {not_allowed(source, slots)}")

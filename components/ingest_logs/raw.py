@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.ingest_logs.joining import Joining
-from components.ingest_logs.reading import Source
+from components.ingest_logs.reading import Reading, Source
 from components.sql import copy_to, parquet
 
 if TYPE_CHECKING:
@@ -12,24 +12,35 @@ if TYPE_CHECKING:
 
 
 def write_raw(
-    joining: Joining, checked: list[Path], rejected: Path, events: Path, target: Path
+    joining: Joining,
+    checked: list[Path],
+    rejected: list[Path],
+    events: list[Path],
+    target: Path,
 ) -> None:
     """Table (file, row, raw) of every row of these files that is unfit, by file and row."""
     database, reading = joining.database, joining.reading
-    database.execute(
-        f"""
-        CREATE OR REPLACE TABLE unfit_rows AS
-        SELECT f.file, r.row FROM (
-            SELECT source_file AS path, source_row AS row FROM {parquet(checked)} WHERE unfit
-            UNION SELECT file, row FROM {parquet(rejected)}
-            UNION SELECT file, row FROM {parquet(events)} WHERE unfit
-        ) r JOIN files f USING (path)
-        """
-    )
+    chosen = unfit_rows(checked, rejected, events)
+    database.execute(f"CREATE OR REPLACE TABLE unfit_rows AS {chosen}")
+    write_sources(database, reading, target)
+
+
+def unfit_rows(checked: list[Path], rejected: list[Path], events: list[Path]) -> str:
+    """SQL of (file, row) of every row of these files that is unfit."""
+    return f"""
+    SELECT f.file, r.row FROM (
+        SELECT source_file AS path, source_row AS row FROM {parquet(checked)} WHERE unfit
+        UNION SELECT file, row FROM {parquet(rejected)}
+        UNION SELECT file, row FROM {parquet(events)} WHERE unfit
+    ) r JOIN files f USING (path)
+    """
+
+
+def write_sources(database: "duckdb.DuckDBPyConnection", reading: Reading, target: Path) -> None:
+    """Table (file, row, raw) of the rows of table `unfit_rows`, by file and row."""
     database.execute("CREATE OR REPLACE TABLE sources (file INTEGER, row BIGINT, raw VARCHAR)")
     for (number,) in database.execute("SELECT DISTINCT file FROM unfit_rows ORDER BY 1").fetchall():
-        source = reading.sources[number]
-        _insert(database, source, reading.files[number].local)
+        _insert(database, reading.sources[number], reading.files[number].local)
     copy_to(
         database,
         "SELECT path AS file, row, raw FROM sources JOIN files USING (file) ORDER BY path, row",

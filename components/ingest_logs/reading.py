@@ -81,32 +81,37 @@ class Reading:
 
 
 def _together(form: str, dt: str, sources: list[Source]) -> str:
-    paths = parquet([path for source in sources for path in source.paths])
+    paths = parquet(dict.fromkeys(path for source in sources for path in source.paths))
     numbers = [source.number for source in sources]
     return form.replace("{numbers}", str(numbers)).replace("{dt}", dt).replace("{paths}", paths)
 
 
 def read_files(
-    database: "duckdb.DuckDBPyConnection", files: list[LogFile], shape: Shape, folder: Path
+    database: "duckdb.DuckDBPyConnection",
+    files: list[LogFile],
+    shape: Shape,
+    folder: Path,
+    only: int | None = None,
 ) -> Reading:
-    """The files' typed relations, and table `files` (file, path, dt); `folder` is scratch."""
-    unreadable = {file.path: _empty(file) for file in files if file.size == 0 and _holds_more(file)}
-    reading = Reading(files, shape, unreadable)
+    """The files' typed relations, and table `files` (file, path, dt); `folder` is scratch.
+
+    only: the number of the one file to read, where the others are somebody else's work.
+    """
+    empty = {file.path: unreadable_when_empty(file) for file in files if file.size == 0}
+    reading = Reading(files, shape, {path: why for path, why in empty.items() if why is not None})
     database.execute("CREATE TABLE files (file INTEGER, path VARCHAR, dt VARCHAR)")
     for number, file in enumerate(files):
         database.execute("INSERT INTO files VALUES (?, ?, ?)", [number, file.path, file.dt])
-        if file.size > 0:
+        if file.size > 0 and only in (None, number):
             read = _read_json if is_json(file) else _read_parquet
             read(database, reading, number, folder)
     return reading
 
 
-def _holds_more(file: LogFile) -> bool:
-    """Whether even a table without a row takes bytes in this form; plain text may be empty."""
-    return not is_json(file) or file.path.endswith(".gz")
-
-
-def _empty(file: LogFile) -> str:
+def unreadable_when_empty(file: LogFile) -> str | None:
+    """What is wrong with a file of no bytes; plain text may be empty, other forms never are."""
+    if is_json(file) and not file.path.endswith(".gz"):
+        return None
     form = "gzip" if file.path.endswith(".gz") else "Parquet"
     return (
         f"{file.path} is empty (0 bytes); expected a whole {form} file, which takes some bytes even "

@@ -5,9 +5,7 @@ the files that it reads, the catalog, the rules, and how far its labels had matu
 still hold unfit rows; validate_logs sets them aside.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import pyarrow.parquet as pq
@@ -16,14 +14,18 @@ from components.adapters.storage import open_storage
 from components.day import Day, Frozen, attempt_path, to_json
 from components.errors import Refused
 from components.ingest_logs.attribution import Windows
-from components.ingest_logs.catalog import Catalog, load_rules, read_catalog
+from components.ingest_logs.catalog import Catalog, read_catalog
 from components.ingest_logs.inputs import KINDS, LogFile, days_before, digest, find_files, shift
-from components.ingest_logs.joining import Joining, join
-from components.ingest_logs.reading import Reading, read_files
-from components.ingest_logs.release import Release, active_releases, supersede, waivers
+from components.ingest_logs.making import (
+    Counts,
+    Finish,
+    Making,
+    Tables,
+    accounts_of,
+    make_on_duckdb,
+)
+from components.ingest_logs.release import Release, active_releases
 from components.ingest_logs.typed import Shape
-from components.ingest_logs.writing import write_day
-from components.sql import open_database
 from validation.contract import bag_rules, fingerprint
 
 NAME = "ingest_logs"
@@ -43,6 +45,7 @@ class Settings(Frozen):
     conversion_days: float
     late_days: int
     user_limit: int
+    engine: Literal["duckdb", "spark"] = "duckdb"
     memory: str
     threads: int | None = None
     identity: dict[str, Any]
@@ -151,38 +154,44 @@ def _make(
     again: list[str],
     releases: list[Release],
 ) -> dict[str, str]:
-    """Writes the raw bags of the days `again`; returns the sentences of unreadable files."""
+    """Writes the bags of the days `again`; returns the sentences of unreadable files."""
     reach = _reach(settings)
     first, last = shift(again[0], -reach), shift(again[-1], reach)
     near = [file for file in files if first <= file.dt <= last]
     once, copies = _copies(near)
-    shape = Shape(settings.context, settings.slots)
-    with (
-        day.scratch("ingest") as folder,
-        open_database(folder, settings.memory, settings.threads) as database,
-    ):
-        reading = read_files(database, once, shape, folder)
-        supersede(database, reading, releases, KINDS)
-        joining = Joining(
-            database=database,
-            reading=reading,
-            windows=Windows(
-                settings.click_hours, settings.conversion_days, f"{shift(day.ds, 1)} 00:00:00"
-            ),
-            rules=bag_rules(settings.user_limit),
-            waived=_numbered(reading, waivers(releases)),
-            lists=load_rules(database, catalog, settings.slots),
-        )
-        join(joining)
-        accounts = _accounts(joining, near, copies)
-        for dt in again:
-            _write_day(day, joining, dt, made[dt], accounts[dt], folder, settings.threads)
-    return reading.unreadable
+    making = Making(
+        day=day,
+        logs=settings.logs,
+        endpoint=settings.endpoint,
+        files=once,
+        catalog=catalog,
+        releases=releases,
+        shape=Shape(settings.context, settings.slots),
+        windows=Windows(
+            settings.click_hours, settings.conversion_days, f"{shift(day.ds, 1)} 00:00:00"
+        ),
+        rules=bag_rules(settings.user_limit),
+        made=made,
+        again=again,
+        memory=settings.memory,
+        threads=settings.threads,
+    )
+
+    def finish(dt: str, tables: Tables, counts: Counts) -> None:
+        storage = day.storage()
+        storage.write(f"{making.place(dt)}/tables.json", to_json(tables))
+        accounts = accounts_of(near, copies, counts)[dt]
+        storage.write(f"{making.place(dt)}/accounting.json", to_json(accounts))
+
+    return _engine(settings.engine)(making, finish).unreadable
 
 
-def _numbered(reading: Reading, waived: Mapping[str, tuple[str, ...]]) -> dict[str, list[int]]:
-    numbers = {file.path: number for number, file in enumerate(reading.files)}
-    return {rule: [numbers[f] for f in paths if f in numbers] for rule, paths in waived.items()}
+def _engine(name: str) -> Callable[[Making, Finish], Counts]:
+    if name == "spark":
+        from components.ingest_logs.on_spark import make_on_spark
+
+        return make_on_spark
+    return make_on_duckdb
 
 
 def _copies(files: list[LogFile]) -> tuple[list[LogFile], dict[str, str]]:
@@ -196,53 +205,6 @@ def _copies(files: list[LogFile]) -> tuple[list[LogFile], dict[str, str]]:
         if original != file.path:
             copies[file.path] = original
     return [file for file in files if file.path not in copies], copies
-
-
-def _accounts(
-    joining: Joining, files: list[LogFile], copies: Mapping[str, str]
-) -> dict[str, list[dict[str, Any]]]:
-    """For every day, what was read of each file: rows, repeats, and why not, where it was not."""
-    reading = joining.reading
-    read = {reading.files[n].path: source.rows for n, source in reading.sources.items()}
-    repeated = _by_path(joining, "SELECT file, count(*) FROM duplicates GROUP BY file")
-    accounts: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for file in files:
-        original = copies.get(file.path)
-        count = read.get(original or file.path, 0)
-        entry: dict[str, Any] = {"file": file.path, "kind": file.kind, "sha256": file.sha256}
-        entry |= {"read": count, "duplicate": count if original else repeated.get(file.path, 0)}
-        if original:
-            entry["copy_of"] = original
-        if file.path in reading.unreadable:
-            entry["unreadable"] = reading.unreadable[file.path]
-        accounts[file.dt].append(entry)
-    return accounts
-
-
-def _by_path(joining: Joining, query: str) -> dict[str, int]:
-    found = joining.database.execute(query).fetchall()
-    return {joining.reading.files[number].path: count for number, count in found}
-
-
-def _write_day(
-    day: Day,
-    joining: Joining,
-    dt: str,
-    attempt: str,
-    accounts: list[dict[str, Any]],
-    folder: Path,
-    threads: int | None,
-) -> None:
-    storage = day.storage()
-    place = f"{attempt_path(dt, attempt)}/{NAME}"
-    tables = write_day(joining, dt, folder, threads)
-    for files in tables.values():
-        for local in files:
-            storage.upload(local, f"{place}/{local.name}")
-            local.unlink()
-    names = {table: [file.name for file in files] for table, files in tables.items()}
-    storage.write(f"{place}/tables.json", to_json(names))
-    storage.write(f"{place}/accounting.json", to_json(accounts))
 
 
 def _write_catalog(day: Day, catalog: Catalog) -> str:

@@ -11,14 +11,13 @@ from pathlib import Path
 
 from components.ingest_logs.flagging import creative_list
 from components.ingest_logs.joining import Joining
-from components.ingest_logs.raw import write_raw
 from components.sql import copy_to, parquet, quote
 
 
-def write_day(
+def write_tables(
     joining: Joining, dt: str, folder: Path, threads: int | None = None
 ) -> dict[str, list[Path]]:
-    """Files of each table of the day: bags, checked, rejected, events and raw."""
+    """Files of each table of the day: checked, bags, rejected and events."""
     parts = joining.parts(dt)
     files: dict[str, list[Path]] = {
         table: [folder / f"{table}-{part:04d}.parquet" for part in range(len(parts))]
@@ -31,11 +30,10 @@ def write_day(
         ]
         for part in written:
             part.result()
-    rejected, events, raw = (folder / f"{table}.parquet" for table in ("rejected", "events", "raw"))
+    rejected, events = folder / "rejected.parquet", folder / "events.parquet"
     write_rejected(joining, dt, rejected)
     write_events(joining, dt, events)
-    write_raw(joining, files["checked"], rejected, events, raw)
-    return files | {"rejected": [rejected], "events": [events], "raw": [raw]}
+    return files | {"rejected": [rejected], "events": [events]}
 
 
 def write_part(joining: Joining, dt: str, numbers: list[int], checked: Path, bags: Path) -> None:
