@@ -21,7 +21,9 @@ _DAY = """
            [{{'slot': 'title', 'element': 't' || (hash(i + 3) % 4)}}] AS creative,
            0.25 AS propensity, 'log-' || (i % 2) AS policy, 1 AS impressions,
            (hash(i + 4) % 40 = 0)::INT AS clicks, (hash(i + 4) % 400 = 0)::INT AS conversions,
-           true AS click_mature, true AS conversion_mature
+           true AS click_mature, true AS conversion_mature,
+           CASE WHEN hash(i + 4) % 40 = 0 THEN shown_at + INTERVAL 1 MINUTE END AS clicked_at,
+           CASE WHEN hash(i + 4) % 400 = 0 THEN shown_at + INTERVAL 9 HOUR END AS converted_at
     FROM range({first}, {last}) t(i)
 """
 
@@ -41,7 +43,9 @@ def main(displays: int) -> None:
         (today,) = earlier.pop(ds)
         database.execute(f"CREATE TABLE bags AS SELECT * FROM read_parquet('{today}')")
         began = time.perf_counter()
-        told = findings_of(database, ds, earlier, {}, Unusual())
+        told = findings_of(
+            database, ds, earlier, {}, Unusual(), {"clicks": 1.0, "conversions": 168.0}
+        )
         took = time.perf_counter() - began
     print(f"{displays:,} displays, {len(told['findings'])} findings: {took:.2f} s")
 

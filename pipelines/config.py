@@ -14,8 +14,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from components.day import Frozen
 from components.errors import WrongUse
+from components.ingest_logs.traffic import check_test_traffic
 from components.notify.sending import Mail
 from pipelines.placement import Step, check_names
+from validation.rulings import Ruling, check_rulings
 from validation.sanity.limits import Unusual
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -52,11 +54,23 @@ class Attribution(Frozen):
 
 class Quality(Frozen):
     """What share of a day's rows may be unfit, how many displays a person sees a day, and from
-    where a day is called unusual (validation/sanity/findings.py; these warn)."""
+    where a day is called unusual (validation/sanity/findings.py; these warn).
+
+    rules: by rule id, its severity and the share of a day that may break it. test_traffic: by
+    column (user_id, policy, context.device, ...) patterns of displays that no customer saw.
+    """
 
     quarantined_share: Share = 0.05
     displays_a_user: Count = 200
+    rules: dict[str, Ruling] = {}
+    test_traffic: dict[str, tuple[str, ...]] = {}
     unusual: Unusual = Unusual()
+
+    @field_validator("rules")
+    @classmethod
+    def _rules_exist(cls, rules: dict[str, Ruling]) -> dict[str, Ruling]:
+        check_rulings(rules)
+        return rules
 
 
 class Ingest(Frozen):
@@ -213,6 +227,10 @@ class Config(Frozen):
         strangers = set(self.publish.cells or ()) - set(self.context)
         if strangers:
             raise ValueError(f"publish.cells names no context: {', '.join(sorted(strangers))}")
+        try:
+            check_test_traffic(self.quality.test_traffic, self.context)
+        except ValueError as error:
+            raise ValueError(f"quality.test_traffic: {error}") from error
         return self
 
     def digest(self) -> str:
@@ -255,16 +273,20 @@ def load_config(file: Path, **overrides: Any) -> Config:
         raise WrongUse(_sentence(file, error)) from error
 
 
+_NAMED = {
+    "extra_forbidden": "unknown key",
+    "unexpected_keyword_argument": "unknown key",
+    "missing": "missing",
+}
+
+
 def _sentence(file: Path, error: ValidationError) -> str:
     faults = []
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"]) or "the whole"
-        found = (
-            "" if fault["type"] in ("missing", "extra_forbidden") else f", found {fault['input']!r}"
-        )
-        said = {"extra_forbidden": "unknown key", "missing": "missing"}.get(
-            fault["type"], fault["msg"]
-        )
+        named = _NAMED.get(fault["type"])
+        found = "" if named else f", found {fault['input']!r}"
+        said = named or fault["msg"]
         faults.append(f"{where}: {said}{found}")
     return (
         f"config {file} is not valid: {'; '.join(faults)}; `genco run --schema` prints every key "

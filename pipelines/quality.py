@@ -13,14 +13,38 @@ from components.manifests import fetch_table, read_judged
 from components.plan import check_ds
 from pipelines.config import load_config
 from pipelines.running import absolute
+from validation.contract import BAG_RULES, reading_rules
+from validation.pages.charts import lag_quantiles
 
-REPORTED = ("ds", "verdict", "reasons", "accounting", "rule_set", "attempt", "losses", "findings")
+REPORTED = (
+    "ds",
+    "verdict",
+    "reasons",
+    "warnings",
+    "accounting",
+    "late",
+    "failed",
+    "rule_set",
+    "attempt",
+    "losses",
+    "findings",
+    "lags",
+    "pages",
+)
 
 
 def report(file: Path, ds: str) -> dict[str, Any]:
-    """Verdict, reasons, accounting of every file, products by share lost, and findings."""
+    """Verdict, reasons and warnings, accounting of every file, rows that broke each rule, products
+    by share lost, findings, and how late events come."""
     _, manifest = open_judged(file, ds)
-    return {key: manifest[key] for key in REPORTED if key in manifest}
+    told = {key: manifest[key] for key in REPORTED if key in manifest}
+    if "lags" in told:
+        kept = ("window_hours", "events", "complete")
+        told["lags"] = {
+            kind: {key: lag[key] for key in kept} | {"within": dict(lag_quantiles(lag))}
+            for kind, lag in told["lags"].items()
+        }
+    return told
 
 
 def listing(file: Path, ds: str | None) -> dict[str, Any]:
@@ -81,7 +105,12 @@ def show(
 def chosen_rows(
     storage: Any, manifest: dict[str, Any], rule: str | None, source: str | None
 ) -> list[dict[str, Any]]:
-    """Quarantined rows of one rule and one file (None: of all), in order of file and row."""
+    """Quarantined rows of one rule and one file (None: of all), in order of file and row.
+
+    WrongUse names the rules that exist where there is none of that name.
+    """
+    if rule is not None:
+        _check_rule(rule)
     rows: list[dict[str, Any]] = []
     for local in fetch_table(storage, manifest, "quarantine"):
         rows += pq.ParquetFile(local).read().to_pylist()
@@ -96,6 +125,12 @@ def chosen_rows(
         if (rule is None or rule in [reason["rule"] for reason in row["reasons"]])
         and source in (None, row["source_file"])
     ]
+
+
+def _check_rule(rule: str) -> None:
+    known = [*(one.id for one in BAG_RULES), *reading_rules()]
+    if rule not in known:
+        raise WrongUse(f"--rule {rule} is no rule; the rules are {', '.join(known)}")
 
 
 def open_judged(file: Path, ds: str) -> tuple[Any, dict[str, Any]]:
@@ -139,12 +174,17 @@ def _report_words(told: dict[str, Any]) -> str:
         f"ds={told['ds']}: {told['verdict']} (attempt {told['attempt']}, rules {told['rule_set']})"
     )
     lines = [head, *(f"  - {reason}" for reason in told["reasons"])]
+    lines += [f"  ! {warning}" for warning in told.get("warnings", [])]
     lines.append(f"{'read':>10} {'kept':>10} {'duplicate':>10} {'quarantined':>12}  file")
     for row in told["accounting"]:
         lines.append(
             f"{row['read']:>10,} {row['kept']:>10,} {row['duplicate']:>10,} "
             f"{row['quarantined']:>12,}  {row['file']}"
         )
+    lines += [f"late: {file}" for file in told.get("late", {}).get("files", [])]
+    if told.get("failed"):
+        lines.append(f"{'rows':>10}  rule that they break")
+    lines += [f"{rows:>10,}  {rule}" for rule, rows in told.get("failed", {}).items()]
     if told.get("losses"):
         lines.append(f"{'lost':>10} {'of':>10} {'share':>10}  product (what is learned is biased)")
     for row in told.get("losses", []):
@@ -154,4 +194,11 @@ def _report_words(told: dict[str, Any]) -> str:
     if told.get("findings"):
         lines.append(f"{'outcome':<13} beyond the rows (these warn, they do not block)")
     lines += [f"{one['outcome']:<13} {one['says']}" for one in told.get("findings", [])]
+    lines += [_lag_words(kind, lag) for kind, lag in told.get("lags", {}).items()]
     return "\n".join(lines)
+
+
+def _lag_words(kind: str, lag: dict[str, Any]) -> str:
+    within = ", ".join(f"{share:.0%} within {time}" for share, time in lag["within"].items())
+    come = "" if lag["complete"] is None else f"; {lag['complete']:.0%} of this day's have come"
+    return f"{kind:<13} {within}{come}"

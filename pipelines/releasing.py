@@ -13,10 +13,11 @@ from components.adapters.ledger import Ledger
 from components.adapters.storage import Storage, open_storage
 from components.errors import Refused, WrongUse
 from components.ingest_logs.inputs import digest
-from components.ingest_logs.release import WAIVABLE, Release, add_release, read_releases
+from components.ingest_logs.release import Release, add_release, read_releases
 from pipelines.config import load_config
 from pipelines.quality import chosen_rows, open_judged
 from pipelines.running import absolute, acting_person
+from validation.contract import WAIVABLE
 
 RELEASED = "released"
 

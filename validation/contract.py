@@ -116,6 +116,13 @@ BAG_RULES: tuple[Rule, ...] = (
     Rule("impressions", "impressions >= 0", "range", "impressions", lower=0),
     Rule("conversions", "conversions >= 0", "range", "conversions", lower=0),
     Rule(
+        "test",
+        "the display is no test traffic or declared bot of quality.test_traffic",
+        "absent",
+        "test_traffic",
+        severity="exclude",
+    ),
+    Rule(
         "traffic",
         "a user is shown at most 200 displays a day (bots)",
         "range",
@@ -132,6 +139,36 @@ BAG_RULES: tuple[Rule, ...] = (
         severity="warn",
     ),
 )
+
+# Bags that break these can still be learned from: they may be waived, or warned of only.
+WAIVABLE = ("traffic", "test", "allowed")
+
+_TYPES = {
+    "string": "text",
+    "timestamp": "a UTC timestamp",
+    "double": "a number",
+    "count": "a whole number",
+    "context": "a JSON object of the declared fields",
+    "creative": "a JSON object of slot: element",
+}
+_ATTRIBUTION: dict[str, tuple[str, Severity]] = {
+    "orphan": ("every click and conversion belongs to an impression", "error"),
+    "before": ("no click or conversion comes before its impression", "error"),
+    "window": ("every event lies inside the attribution window", "exclude"),
+    "unusable": ("the event's impression is not itself set aside", "exclude"),
+}
+
+
+def reading_rules() -> dict[str, tuple[str, Severity]]:
+    """What every log row must pass before it is a bag: rule id -> (in words, severity)."""
+    columns = {column.name: column for kind in LOGS.values() for column in kind}
+    rules: dict[str, tuple[str, Severity]] = {"json": ("every line is a JSON object", "error")}
+    for column in columns.values():
+        if column.required:
+            rules[f"missing.{column.name}"] = (f"{column.name} is present", "error")
+        says = f"{column.name}, where given, is {_TYPES[column.type]}"
+        rules[f"type.{column.name}"] = (says, "error")
+    return rules | _ATTRIBUTION
 
 
 def bag_rules(user_limit: int) -> tuple[Rule, ...]:

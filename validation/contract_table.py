@@ -6,8 +6,7 @@
 import sys
 from pathlib import Path
 
-from validation.contract import BAG_RULES, LOGS
-from validation.pages.day_rows import reading_rules
+from validation.contract import BAG_RULES, LOGS, reading_rules
 
 BEGIN = "<!-- rules: written by python -m validation.contract_table docs/contract.md -->"
 END = "<!-- end of rules -->"

@@ -30,10 +30,20 @@ def _literal(text: str) -> str:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a day may lose and still be used: shares of the distinct rows read, in 0..1."""
+    """What a day may lose and still be used: shares of the distinct rows read, in 0..1.
+
+    shares: how much of a day may break one rule, of the rules that were given a share of their
+    own; `share_of` is what any rule is held to.
+    """
 
     quarantined_share: float = 0.05
     rows: int = 1
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+    def share_of(self, rule: Rule) -> float:
+        """The share of rows that may break the rule before that is told of."""
+        own = 0.0 if rule.severity == "warn" else self.quarantined_share
+        return self.shares.get(rule.id, own)
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,8 @@ class DayFacts:
 
     A row with two reasons is one of `refused_rows` and stands under both in `refused`. Repeats
     are read but say nothing new, so shares are of the distinct rows. `examples` holds the first
-    refused row (file, row, message) of each rule.
+    refused row (file, row, message) of each rule. `warned` counts bags that break a rule of
+    severity warn; they are fit.
     """
 
     ds: str
@@ -54,11 +65,19 @@ class DayFacts:
     unreadable: tuple[str, ...]
     duplicate: int = 0
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    warned: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def distinct(self) -> int:
         """Rows read, each counted once however often it was sent."""
         return self.read - self.duplicate
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """Rows that broke each rule, whatever became of them; rules that none broke are absent."""
+        rules = sorted({*self.refused, *self.set_aside, *self.warned})
+        counts = (self.refused, self.set_aside, self.warned)
+        return {rule: sum(one.get(rule, 0) for one in counts) for rule in rules}
 
 
 def blocking_reasons(facts: DayFacts, limits: Limits) -> list[str]:
@@ -71,7 +90,39 @@ def blocking_reasons(facts: DayFacts, limits: Limits) -> list[str]:
         )
     if facts.distinct and facts.refused_rows / facts.distinct > limits.quarantined_share:
         reasons.append(_over_limit(facts, limits))
-    return reasons
+    return reasons + [
+        f"{_of_the_day(facts, rule)} (limit {limits.shares[rule]:.1%}); nothing of the day is "
+        "used: repair the source and run the day again, see docs/runbook.md#quarantine"
+        for rule in _over_share(facts, limits)
+        if rule not in facts.warned
+    ]
+
+
+def warnings(facts: DayFacts, limits: Limits) -> list[str]:
+    """What is to be looked at of a day that may be fit, a sentence each: rules that warn."""
+    over = [
+        rule
+        for rule in facts.warned
+        if facts.warned[rule] > limits.shares.get(rule, 0.0) * facts.distinct
+    ]
+    return [f"{_of_the_day(facts, rule)}; they are kept" for rule in over]
+
+
+def _over_share(facts: DayFacts, limits: Limits) -> list[str]:
+    failed = facts.failed
+    return [
+        rule
+        for rule, share in limits.shares.items()
+        if failed.get(rule, 0) > share * facts.distinct
+    ]
+
+
+def _of_the_day(facts: DayFacts, rule: str) -> str:
+    failed = facts.failed[rule]
+    return (
+        f"{failed:,} of {facts.distinct:,} distinct rows of ds={facts.ds} "
+        f"({failed / facts.distinct:.1%}) break rule {rule!r}"
+    )
 
 
 def _over_limit(facts: DayFacts, limits: Limits) -> str:

@@ -1,6 +1,5 @@
 """What the evidence says of the day's data and of where the version came from."""
 
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,6 @@ from components.ingest_logs.inputs import digest
 from components.materialize_features.stage import NAME as FEATURES
 from components.materialize_features.stage import Result as Features
 from components.window import judged_manifest, read_window
-
-SAME_WEEKDAYS = 3  # earlier same weekdays that a band of volume needs
-BAND = 3.0  # standard deviations of log volume on either side
 
 
 def provenance_facts(day: Day, identity: dict[str, Any], features: Features) -> dict[str, Any]:
@@ -40,7 +36,7 @@ def data_facts(day: Day, mature_share: float) -> dict[str, Any]:
         "verdict": manifest["verdict"],
         "blocking": manifest["reasons"],
         "quarantined_share": manifest["refused"] / read if read else 0.0,
-        "volume": _volume(day, manifest),
+        "volume": _volume(manifest),
         "mature_share": mature_share,
     }
 
@@ -54,27 +50,8 @@ def days_of(day: Day) -> tuple[list[str], list[str]]:
     return np.unique(ds[held_out]).tolist(), np.unique(ds[~held_out]).tolist()
 
 
-def _volume(day: Day, manifest: dict[str, Any]) -> dict[str, float] | None:
-    """The day's bags within the band of earlier same weekdays in the window; None if too few."""
-    weekday = date.fromisoformat(day.ds).weekday()
-    storage = day.storage()
-    earlier = []
-    for dt, attempt in read_window(day).made.items():
-        if dt < day.ds and date.fromisoformat(dt).weekday() == weekday:
-            known = judged_manifest(storage, dt, attempt)
-            if known is not None:
-                earlier.append(_bags(known))
-    if len(earlier) < SAME_WEEKDAYS:
-        return None
-    logs = np.log(np.maximum(earlier, 1))
-    spread = BAND * max(float(logs.std(ddof=1)), 0.1)
-    middle = float(np.median(logs))
-    return {
-        "value": float(_bags(manifest)),
-        "low": float(np.exp(middle - spread)),
-        "high": float(np.exp(middle + spread)),
-    }
-
-
-def _bags(manifest: dict[str, Any]) -> int:
-    return sum(entry["rows"] for entry in manifest["tables"]["bags"])
+def _volume(manifest: dict[str, Any]) -> dict[str, float] | None:
+    """The day's bags within the band that validation judged them by; None if too few days."""
+    band = manifest.get("volume")
+    bags = sum(entry["rows"] for entry in manifest["tables"]["bags"])
+    return None if band is None else {"value": float(bags), **band}

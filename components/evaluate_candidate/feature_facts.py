@@ -44,6 +44,13 @@ def feature_facts(day: Day, features: Features, slots: tuple[str, ...]) -> dict[
     }
 
 
+def told_of(features: Features, facts: dict[str, Any]) -> dict[str, Any]:
+    """What the data page says of the features: the facts, and of how much they are."""
+    rows = {"learned_rows": features.rows["bags"] - features.rows["held_out"]}
+    rows |= {"judged_rows": features.rows["held_out"], "elements": features.elements}
+    return {**facts, **rows, "fingerprint": features.fingerprint}
+
+
 _AGE = "SELECT date_diff('day', max(event_timestamp), CAST({ds} AS DATE) + 1) FROM history"
 _NULL_RATES = "SELECT held_out, sum((got IS NULL)::INT * impressions) / sum(impressions) FROM shown GROUP BY 1"
 

@@ -12,7 +12,7 @@ from components.adapters.clock import now
 from components.adapters.ledger import Ledger
 from components.day import Day, Frozen, once, to_json
 from components.evaluate_candidate.day_facts import data_facts, days_of, provenance_facts
-from components.evaluate_candidate.feature_facts import feature_facts
+from components.evaluate_candidate.feature_facts import feature_facts, told_of
 from components.evaluate_candidate.incumbent import Champion, find_champion
 from components.evaluate_candidate.judged import UNITS, Judged, look_at
 from components.evaluate_candidate.looks import take_look
@@ -22,6 +22,8 @@ from components.materialize_features.stage import Result as Features
 from components.train_generator.stage import NAME as GENERATOR
 from components.train_reward.stage import Settings as JudgeSettings
 from components.training_set import TrainingSet, fetch_folder, read_training_set
+from components.validate_logs.page import complete_page
+from components.window import read_window
 from model.bags import Bags
 from model.bundle import Bundle, load_bundle
 from model.evaluation.compare import predicted_gain
@@ -115,6 +117,8 @@ def measure(
         judged, rows, candidate, bundle, settings.target, settings.by_product, settings.judge()
     )
     features = Features.model_validate_json(day.storage().read(day.path(FEATURES, "result.json")))
+    sound = feature_facts(day, features, settings.slots)
+    complete_page(day, read_window(day).made[day.ds], told_of(features, sound))
     judged_days, learned_days = days_of(day)
     scores, curve = _scores(judged, candidate, bundle, rows, settings)
     tree = {
@@ -122,7 +126,7 @@ def measure(
         "incumbent": _incumbent(champion, judged_days),
         "provenance": provenance_facts(day, settings.identity, features),
         "data": data_facts(day, share),
-        "features": feature_facts(day, features, settings.slots),
+        "features": sound,
         "reward_model": to_tree(scores),
         "slices": _slices(seen),
         "policy_value": {

@@ -3,7 +3,7 @@
 Tables in: ranked (a row a display that has an event or a repeat), rejected.
 Tables out, for word in click, conversion:
     <kind>_ranked  every event that could be read, with its bag or the reason, and its copy
-    <word>         what a bag gets: bag_id, count, first time or summed value
+    <word>         what a bag gets: bag_id, count, first time and, of conversions, summed value
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,8 @@ def attribute(clicks: str, conversions: str, windows: Windows) -> tuple[str, ...
         "CREATE TABLE click AS SELECT bag_id, count(*) AS clicks, min(clicked_at) AS clicked_at "
         "FROM clicks_ranked WHERE reason IS NULL AND copy = 1 GROUP BY bag_id",
         "CREATE TABLE conversion AS SELECT bag_id, count(*) AS conversions, "
-        "sum(coalesce(value, 0) ORDER BY converted_at, value) AS value "
+        "sum(coalesce(value, 0) ORDER BY converted_at, value) AS value, "
+        "min(converted_at) AS converted_at "
         "FROM conversions_ranked WHERE reason IS NULL AND copy = 1 GROUP BY bag_id",
     )
 

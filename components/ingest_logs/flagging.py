@@ -61,10 +61,12 @@ def flagged(
     rules: tuple[Rule, ...],
     waived: Mapping[str, list[int]],
     lists: bool,
+    test_traffic: str,
 ) -> str:
     """SQL of the displays of `source`, all of day dt, with what the rules look at, and `unfit`.
 
     waived: rule -> files whose rows it does not bind. lists: whether not_allowed is there.
+    test_traffic: SQL of a text over a display `s` (traffic.py).
     """
     known = [
         f"LEFT JOIN known_{n} k{n} ON k{n}.product_id = s.product_id "
@@ -82,7 +84,8 @@ def flagged(
                s.other_slots AS unknown_slots, {_unknown_elements(shape.slots)} AS unknown_elements,
                {"c.why" if lists else "NULL::VARCHAR"} AS not_allowed,
                CAST(s.shown_at AS DATE) = CAST(s.dt AS DATE) AS in_day,
-               u.displays AS user_impressions, {_missing(shape.context)} AS missing_context
+               u.displays AS user_impressions, {_missing(shape.context)} AS missing_context,
+               {test_traffic} AS test_traffic
         FROM {source} s {" ".join(known)}
         LEFT JOIN users_{day_name(dt)} u ON u.user_id = s.user_id
         {f"LEFT JOIN not_allowed_{day_name(dt)} c ON {key}" if lists else ""}

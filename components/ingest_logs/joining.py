@@ -22,6 +22,7 @@ from components.ingest_logs.flagging import (
     users,
 )
 from components.ingest_logs.reading import Reading
+from components.ingest_logs.traffic import test_traffic_sql
 from components.sql import quote
 from validation.contract import LOGS, Rule
 
@@ -38,7 +39,8 @@ class Joining:
 
     lists: whether the catalog restricts combinations. waived:
     rule -> numbers of the files whose rows it does not bind (release.py). busy: table (dt,
-    user_id, displays) of users with many, where these rows alone do not tell.
+    user_id, displays) of users with many, where these rows alone do not tell. test_traffic:
+    column -> patterns (traffic.py).
     """
 
     database: "duckdb.DuckDBPyConnection"
@@ -47,6 +49,7 @@ class Joining:
     rules: tuple[Rule, ...]
     waived: Mapping[str, list[int]]
     lists: bool
+    test_traffic: Mapping[str, tuple[str, ...]]
     busy: str | None = None
 
     def shown(self, numbers: list[int]) -> str:
@@ -68,7 +71,8 @@ class Joining:
 
     def flagged(self, dt: str, source: str) -> str:
         """SQL of these displays of a day with what the rules say."""
-        return flagged(source, dt, self.reading.shape, self.rules, self.waived, self.lists)
+        shape, test = self.reading.shape, test_traffic_sql(self.test_traffic)
+        return flagged(source, dt, shape, self.rules, self.waived, self.lists, test)
 
 
 def join(joining: Joining) -> None:

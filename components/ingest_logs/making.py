@@ -42,6 +42,7 @@ class Making:
     shape: Shape
     windows: Windows
     rules: tuple[Rule, ...]
+    test_traffic: Mapping[str, tuple[str, ...]]
     made: Mapping[str, str]
     again: list[str]
     memory: str
@@ -58,7 +59,8 @@ class Making:
             for rule, paths in waivers(self.releases).items()
         }
         lists = load_rules(database, self.catalog, self.shape.slots)
-        return Joining(database, reading, self.windows, self.rules, waived, lists)
+        rules, test = self.rules, self.test_traffic
+        return Joining(database, reading, self.windows, rules, waived, lists, test)
 
     def upload(self, dt: str, local: Path, name: str) -> str:
         """The file's name, now that it lies in the day's attempt."""

@@ -14,11 +14,11 @@ from components.adapters.storage import Storage
 from components.day import to_json
 from components.ingest_logs.inputs import LogFile
 from components.ingest_logs.reading import Reading
+from validation.contract import WAIVABLE
 
 if TYPE_CHECKING:
     import duckdb
 
-WAIVABLE = ("traffic", "allowed")  # bags that break these can still be learned from
 FOLDER = "releases"
 
 

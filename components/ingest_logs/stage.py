@@ -25,11 +25,13 @@ from components.ingest_logs.making import (
     make_on_duckdb,
 )
 from components.ingest_logs.release import Release, active_releases
+from components.ingest_logs.schema import schema_of
 from components.ingest_logs.typed import Shape
-from validation.contract import bag_rules, fingerprint
+from validation.contract import Rule, bag_rules, fingerprint
+from validation.rulings import Ruling, ruled
 
 NAME = "ingest_logs"
-VERSION = 3  # raise when the meaning of a raw bag changes: every day is then made again
+VERSION = 4  # raise when the meaning of a raw bag changes: every day is then made again
 
 
 class Settings(Frozen):
@@ -45,6 +47,8 @@ class Settings(Frozen):
     conversion_days: float
     late_days: int
     user_limit: int
+    rules: dict[str, Ruling] = {}
+    test_traffic: dict[str, tuple[str, ...]] = {}
     engine: Literal["duckdb", "spark"] = "duckdb"
     memory: str
     threads: int | None = None
@@ -131,14 +135,18 @@ def _attempt(
         for f in near
         if f.dt == dt or f.kind in ("impressions", "clicks", "conversions")
     ]
-    rules = fingerprint(bag_rules(settings.user_limit))
+    rules = fingerprint(_rules(settings))
     shape = settings.model_dump(
-        exclude={"logs", "catalog", "endpoint", "memory", "threads", "identity"}
+        exclude={"logs", "catalog", "endpoint", "memory", "threads", "identity", "rules"}
     )
     shape.pop("window_days")
     released = [(r.file, r.rows, r.waived) for r in releases if first <= r.ds <= last]
     parts = [VERSION, dt, last, read, catalog.digest_parts, rules, shape]
     return digest([*parts, released] if released else parts)
+
+
+def _rules(settings: Settings) -> tuple[Rule, ...]:
+    return ruled(bag_rules(settings.user_limit), settings.rules)
 
 
 def _done(dt: str, attempt: str) -> str:
@@ -170,7 +178,8 @@ def _make(
         windows=Windows(
             settings.click_hours, settings.conversion_days, f"{shift(day.ds, 1)} 00:00:00"
         ),
-        rules=bag_rules(settings.user_limit),
+        rules=_rules(settings),
+        test_traffic=settings.test_traffic,
         made=made,
         again=again,
         memory=settings.memory,
@@ -180,6 +189,8 @@ def _make(
     def finish(dt: str, tables: Tables, counts: Counts) -> None:
         storage = day.storage()
         storage.write(f"{making.place(dt)}/tables.json", to_json(tables))
+        own = [f for f in once if f.dt == dt and f.path not in counts.unreadable]
+        storage.write(f"{making.place(dt)}/schema.json", to_json(schema_of(own)))
         accounts = accounts_of(near, copies, counts)[dt]
         storage.write(f"{making.place(dt)}/accounting.json", to_json(accounts))
 

@@ -56,7 +56,8 @@ def _checked(joining: Joining, dt: str, numbers: list[int], losers: str) -> str:
     return f"""
     SELECT s.dt AS ds, s.shown_at, s.product_id, s.propensity, s.impressions,
            {_OUTCOME}, s.in_day, s.elements_shown, s.unknown_slots, s.unknown_elements,
-           s.not_allowed, s.user_impressions, s.missing_context, s.unfit,
+           s.not_allowed, s.user_impressions, s.missing_context, s.test_traffic,
+           s.unfit,
            f.path AS source_file, s.row AS source_row
     FROM (SELECT * FROM {joining.flagged(dt, joining.shown(numbers))} ANTI JOIN ({losers})
           USING (file, row)) s
@@ -84,7 +85,7 @@ def _bags(joining: Joining, numbers: list[int], left_out: str) -> str:
            coalesce(s.policy, 'unknown') AS policy, s.impressions, {_OUTCOME},
            epoch(s.shown_at) + {windows.click_hours} * 3600 <= {end} AS click_mature,
            epoch(s.shown_at) + {windows.conversion_days} * 86400 <= {end} AS conversion_mature,
-           c.clicked_at
+           c.clicked_at, v.converted_at
     FROM (SELECT * FROM {joining.shown(numbers)} ANTI JOIN ({left_out}) USING (file, row)) s
     {_EVENTS}
     """

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from components.sql import quote
 from validation.contract import Rule
 from validation.quarantine import DayFacts
 
@@ -16,18 +17,24 @@ _USED = """
     GROUP BY file
 """
 
+# Clicks and conversions that came in a later partition than their display's.
+_LATE = "SELECT file, count(*) FROM events WHERE dt > bag_dt GROUP BY file"
+
 
 def account(
     database: "duckdb.DuckDBPyConnection", accounts: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The manifest's accounting: a row a file, whose numbers add up or it is a bug."""
     used = {file: (kept, unfit) for file, kept, unfit in database.execute(_USED).fetchall()}
+    late = dict(database.execute(_LATE).fetchall())
     rows = []
     for entry in accounts:
         kept, unfit = used.get(entry["file"], (0, 0))
         assert entry["read"] == kept + unfit + entry["duplicate"], (entry, kept, unfit)
         numbers = {"kept": kept, "duplicate": entry["duplicate"], "quarantined": unfit}
         rest = {k: v for k, v in entry.items() if k not in ("kind", "duplicate")}
+        if entry["file"] in late:
+            rest["late"] = late[entry["file"]]
         rows.append({**rest, **numbers})
     return rows
 
@@ -37,10 +44,10 @@ def day_facts(
     ds: str,
     accounts: list[dict[str, Any]],
     rules: tuple[Rule, ...],
+    blameless: list[str],
 ) -> DayFacts:
-    """Counts of the day; rows set aside by an `exclude` rule alone are no fault of the data."""
-    blameless = [rule.id for rule in rules if rule.severity == "exclude"] + ["window", "unusable"]
-    listed = ", ".join(f"'{rule}'" for rule in blameless)
+    """Counts of the day; rows set aside by `blameless` rules alone are no fault of the data."""
+    listed = ", ".join(quote(rule) for rule in blameless) or "''"
     blamed = f"len(list_filter(reasons, r -> r.rule NOT IN ({listed}))) > 0"
     count = (
         "SELECT r.rule, count(*) FROM (SELECT unnest(reasons) AS r FROM quarantine WHERE {}) "
@@ -63,7 +70,26 @@ def day_facts(
         unreadable=tuple(entry["unreadable"] for entry in accounts if "unreadable" in entry),
         duplicate=sum(entry["duplicate"] for entry in accounts),
         examples=dict(first),
+        warned=_warned(database, rules),
     )
+
+
+def _warned(database: "duckdb.DuckDBPyConnection", rules: tuple[Rule, ...]) -> dict[str, int]:
+    """Fit bags that break each rule of severity warn, of those that any breaks."""
+    warn = [rule for rule in rules if rule.severity == "warn"]
+    counts = ", ".join(f"count(*) FILTER ({rule.violated()})" for rule in warn) or "0"
+    found = database.execute(f"SELECT {counts} FROM raw_bags WHERE NOT unfit").fetchone() or ()
+    return {rule.id: count for rule, count in zip(warn, found, strict=False) if count}
+
+
+def hours_of(database: "duckdb.DuckDBPyConnection") -> list[int]:
+    """Displays that were fit, by hour of the day (UTC), 24 of them."""
+    counted = dict(
+        database.execute(
+            "SELECT hour(shown_at), sum(impressions)::BIGINT FROM bags GROUP BY ALL"
+        ).fetchall()
+    )
+    return [counted.get(hour, 0) for hour in range(24)]
 
 
 def losses(database: "duckdb.DuckDBPyConnection") -> list[dict[str, Any]]:

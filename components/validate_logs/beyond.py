@@ -3,16 +3,17 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from components.sql import name, parquet
+from components.validate_logs.lags import lags
 from validation.drift.fields import Drift, Shown, field_drifts
 from validation.sanity import findings as f
 from validation.sanity.limits import Unusual
+from validation.sanity.volume import same_weekdays
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,10 +28,12 @@ def findings_of(
     earlier: Mapping[str, list[Path]],
     volumes: Mapping[str, int],
     limits: Unusual,
+    windows: Mapping[str, float],
 ) -> dict[str, Any]:
-    """{findings, drift}: table `bags` of ds against the files of earlier fit days.
+    """{findings, drift, lags}: table `bags` of ds against the files of earlier fit days.
 
-    volumes: fit bags of every earlier fit day of the window.
+    volumes: fit bags of every earlier fit day of the window. windows: attribution windows of
+    clicks and conversions in hours.
     """
     files = [file for dt in sorted(earlier) for file in earlier[dt]]
     source = f"SELECT * FROM {parquet(files)}" if files else "SELECT * FROM bags WHERE false"
@@ -43,14 +46,24 @@ def findings_of(
     for kind, column, mature in _RATES:
         if _one(database, f"SELECT sum({column}) FROM bags"):
             found += f.rates(kind, _rates(database, column, mature), limits)
+    told = lags(database, ds, windows)
     database.execute("DROP VIEW past")
-    return {"findings": [_plain(one) for one in found], "drift": [asdict(one) for one in drifts]}
+    return {
+        "findings": [_plain(one) for one in found],
+        "drift": [_finite(asdict(one)) for one in drifts],
+        "lags": told,
+    }
 
 
 def _plain(finding: f.Finding) -> dict[str, Any]:
     """JSON values; sums over threads differ in their last digits, so these are cut off."""
     value = finding.value
     return asdict(finding) | {"value": None if value is None else float(f"{value:.9g}")}
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON values: None for what is not known."""
+    return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in values.items()}
 
 
 def _one(database: "duckdb.DuckDBPyConnection", query: str) -> Any:
@@ -61,11 +74,8 @@ def _one(database: "duckdb.DuckDBPyConnection", query: str) -> Any:
 def _volume(
     database: "duckdb.DuckDBPyConnection", ds: str, volumes: Mapping[str, int], limits: Unusual
 ) -> f.Finding:
-    weekday = date.fromisoformat(ds).weekday()
-    same = [
-        n for dt, n in volumes.items() if dt < ds and date.fromisoformat(dt).weekday() == weekday
-    ]
-    return f.volume(_one(database, "SELECT count(*) FROM bags"), same, limits)
+    count = _one(database, "SELECT count(*) FROM bags")
+    return f.volume(count, same_weekdays(ds, volumes), limits)
 
 
 def _freshness(database: "duckdb.DuckDBPyConnection", limits: Unusual) -> f.Finding:
@@ -171,7 +181,8 @@ _RATES = (
 def _rates(database: "duckdb.DuckDBPyConnection", column: str, mature: str) -> list[dict[str, Any]]:
     """Events a display by policy, today and on earlier days, with standard errors over users.
 
-    Of displays whose window had closed only: young ones have fewer events for being young. The error is of a ratio of sums over clusters (Cochran, 1977, section 6.8).
+    Of displays whose window had closed only: young ones have fewer events for being young. The
+    error is of a ratio of sums over clusters (Cochran, 1977, section 6.8).
     """
 
     def of(table: str) -> str:

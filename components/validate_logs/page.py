@@ -1,12 +1,15 @@
 """What the data page shows of a day, gathered from the day's tables as plain values."""
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from components.day import Day
+from components.day import Day, attempt_path, to_json
 from components.manifests import BLOCKED, FIT, read_manifest
+from components.validate_logs.history import day_entry, history
 from components.window import Window
 from validation.expectations import Check
+from validation.pages.data import render_data
 from validation.quarantine import DayFacts
 
 if TYPE_CHECKING:
@@ -24,12 +27,8 @@ def data_view(
     manifest: dict[str, Any],
     checks: list[Check],
     lost: list[dict[str, Any]],
-    limit: float | None = None,
 ) -> dict[str, Any]:
-    """The fields of validation/pages/data.py, read off the day's tables.
-
-    limit: share of the rows read that may count against the day, where it is known.
-    """
+    """The fields of validation/pages/data.py, read off the day's tables."""
     return {
         "ds": day.ds,
         "verdict": manifest["verdict"],
@@ -40,7 +39,7 @@ def data_view(
         "fit": facts.fit,
         "unfit": manifest["tables"]["quarantine"][0]["rows"],
         "blamed": facts.refused_rows,
-        "limit": limit,
+        "warnings": manifest["warnings"],
         "stands": _standing(day, manifest),
         "refused": dict(facts.refused),
         "set_aside": dict(facts.set_aside),
@@ -52,11 +51,30 @@ def data_view(
         "losses": lost,
         "policies": _rows(database, _POLICIES),
         "propensity": _rows(database, _PROPENSITY)[0],
-        "lag": _rows(database, _LAG),
         "maturity": _rows(database, _MATURITY)[0],
-        "calendar": _calendar(day, window, manifest),
+        "calendar": [*history(day.storage(), day.ds), day_entry(day.ds, manifest)],
         "missing": window.missing,
+        "late": manifest.get("late"),
+        "expectations": manifest["pages"]["expectations"],
+        "place": f"{attempt_path(day.ds, manifest['attempt'])}/validate_logs",
     }
+
+
+def write_page(day: Day, place: str, view: dict[str, Any]) -> str:
+    """The page's path below the store; its view lies beside it, to be completed later."""
+    storage = day.storage()
+    storage.write(f"{place}/view.json", to_json(view))
+    storage.write(f"{place}/data.html", render_data(view).encode())
+    return f"{place}/data.html"
+
+
+def complete_page(day: Day, attempt: str, features: dict[str, Any]) -> None:
+    """The page of the day's attempt once more, with what is known of its features by now."""
+    storage = day.storage()
+    place = f"{attempt_path(day.ds, attempt)}/validate_logs"
+    if storage.exists(f"{place}/view.json"):
+        view = json.loads(storage.read(f"{place}/view.json")) | {"features": features}
+        storage.write(f"{place}/data.html", render_data(view).encode())
 
 
 def _standing(day: Day, manifest: dict[str, Any]) -> str | None:
@@ -88,12 +106,6 @@ _PROPENSITY = """
     SELECT count(*) FILTER (propensity IS NULL) AS unknown, min(propensity) AS lowest,
            median(propensity) AS median, max(propensity) AS highest FROM bags
 """
-# Lags beyond a week stand together: so much later is as late as the curve need tell.
-_LAG = """
-    SELECT least(floor((epoch(clicked_at) - epoch(shown_at)) / 60), 7 * 1440)::BIGINT AS minutes,
-           count(*) AS clicks
-    FROM bags WHERE clicked_at IS NOT NULL GROUP BY ALL ORDER BY ALL
-"""
 _MATURITY = """
     SELECT coalesce(avg(click_mature::INT), 0) AS clicks,
            coalesce(avg(conversion_mature::INT), 0) AS conversions FROM bags
@@ -116,21 +128,3 @@ def _samples(database: "duckdb.DuckDBPyConnection") -> list[dict[str, Any]]:
         GROUP BY rule ORDER BY rows DESC, rule
         """,
     )
-
-
-def _calendar(day: Day, window: Window, manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every day of the window with its verdict and size; ds as judged just now."""
-    storage = day.storage()
-    days = []
-    for dt in sorted({*window.made, *window.missing}):
-        known = manifest if dt == day.ds else read_manifest(storage, dt)
-        tables = known["tables"] if known else {}
-        days.append(
-            {
-                "ds": dt,
-                "verdict": known["verdict"] if known else "MISSING",
-                "fit": sum(entry["rows"] for entry in tables.get("bags", [])),
-                "unfit": sum(entry["rows"] for entry in tables.get("quarantine", [])),
-            }
-        )
-    return days

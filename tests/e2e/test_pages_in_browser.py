@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from day_view import blocked_day, empty_day, fit_day
+from day_view import blocked_day, calendar_day, empty_day, fit_day
 from good_evidence import GOOD, poisoned
 
 from validation.gate.evidence import Evidence
@@ -56,7 +56,9 @@ def unwieldy_day() -> dict[str, Any]:
     view["quarantine"][0]["samples"][0] |= {"raw": f'{{"propensity": "{LONG}"}}', "message": LONG}
     months = {1: 31, 2: 28, 3: 31}
     dates = [f"2026-{m:02d}-{d:02d}" for m, days in months.items() for d in range(1, days + 1)]
-    view["calendar"] = [{"ds": ds, "verdict": "FIT", "fit": 10**9, "unfit": 10**6} for ds in dates]
+    view["calendar"] = [
+        calendar_day(ds, "FIT", 10**9, 10**6, data=LONG, failed={LONG: 10**9}) for ds in dates
+    ]
     return view
 
 

@@ -62,7 +62,7 @@ def blocked_day(**fields: Any) -> dict[str, Any]:
             {"policy": "log-1", "impressions": 3_987, "clicks": 69, "conversions": 4, "value": 81.5}
         ],
         "propensity": {"unknown": 41, "lowest": 0.0125, "median": 0.25, "highest": 0.875},
-        "lag": [{"minutes": k, "clicks": 12 - k} for k in range(12)],
+        "lags": {"clicks": lag(1.0), "conversions": lag(168.0)},
         "maturity": {"clicks": 0.9625, "conversions": 0.125},
         "calendar": _calendar(),
         "missing": ["2026-03-04", "2026-03-05", "2026-03-07"],
@@ -85,7 +85,7 @@ def fit_day(**fields: Any) -> dict[str, Any]:
         "quarantine": [],
         "losses": [],
         "propensity": {"unknown": 0, "lowest": 0.0125, "median": 0.25, "highest": 0.875},
-        "calendar": [{"ds": DS, "verdict": "FIT", "fit": 3_987, "unfit": 0}],
+        "calendar": [calendar_day(DS, "FIT", 3_987, 0)],
         "missing": [],
     }
     return blocked_day(**(clean | fields))
@@ -108,7 +108,7 @@ def empty_day(**fields: Any) -> dict[str, Any]:
         "losses": [],
         "policies": [],
         "propensity": {"unknown": 0, "lowest": None, "median": None, "highest": None},
-        "lag": [],
+        "lags": {},
         "maturity": {"clicks": 0.0, "conversions": 0.0},
         "calendar": [],
         "missing": [],
@@ -134,17 +134,30 @@ def _files() -> list[dict[str, Any]]:
 def _failed(rule: Any) -> dict[str, Any]:
     if rule.id == "propensity":
         return check(rule, 380, success=False)
-    return check(rule, 7) if rule.id in ("traffic", "context") else check(rule)
+    if rule.id == "context":
+        return check(rule, 7, success=False)
+    return check(rule, 7) if rule.id == "traffic" else check(rule)
+
+
+def lag(window: float, events: int = 69) -> dict[str, Any]:
+    """A curve of four points: half within a quarter of the window, all within it."""
+    points = [{"hours": window * k / 4, "share": s} for k, s in enumerate((0.5, 0.9, 0.99, 1.0), 1)]
+    return {"window_hours": window, "events": events, "complete": 0.75, "points": points}
+
+
+def calendar_day(ds: str, verdict: str, fit: int, unfit: int, **fields: Any) -> dict[str, Any]:
+    known = {"failed": None, "hours": None, "alerts": None, "data": None, "expectations": None}
+    return {"ds": ds, "verdict": verdict, "fit": fit, "unfit": unfit} | known | fields
 
 
 def _calendar() -> list[dict[str, Any]]:
     verdicts = {3: "FIT", 6: "BLOCKED", 8: "FIT", 9: "FIT", 10: "BLOCKED"}
     return [
-        {
-            "ds": f"2026-03-{day:02d}",
-            "verdict": verdicts.get(day, "MISSING"),
-            "fit": 3_900 + day if day in verdicts else 0,
-            "unfit": day if day in verdicts else 0,
-        }
+        calendar_day(
+            f"2026-03-{day:02d}",
+            verdicts.get(day, "MISSING"),
+            3_900 + day if day in verdicts else 0,
+            day if day in verdicts else 0,
+        )
         for day in range(3, 11)
     ]

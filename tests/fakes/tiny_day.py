@@ -69,7 +69,10 @@ def judge(
     """Both stages; a person sees at most `user_limit` displays a day."""
     arrived = ingest(root, ds, user_limit=user_limit, **changes)
     settings = validate_logs.Settings(
-        quarantined_share=quarantined_share, user_limit=user_limit, config_digest="tiny"
+        quarantined_share=quarantined_share,
+        user_limit=user_limit,
+        config_digest="tiny",
+        rules=changes.get("rules", {}),
     )
     result = validate_logs.run(arrived.day, settings)
     manifest = json.loads((root / "store" / "manifests" / "judged" / f"ds={ds}.json").read_text())

@@ -153,7 +153,7 @@ def test_a_release_is_recorded_with_who_why_and_what(source) -> None:
     [
         ({"fixed": None}, "either --fixed"),
         ({"reason": " ", "waive": True}, "written --reason"),
-        ({"waive": True}, "traffic, allowed"),
+        ({"waive": True}, "traffic, test, allowed"),
         ({"rule": None, "fixed": "lines"}, "one kind at a time|expected 7"),
         ({"fixed": "lines"}, "expected 5"),
         ({"file": "impressions/nowhere", "fixed": "lines"}, "no file of ds"),

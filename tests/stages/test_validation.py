@@ -36,6 +36,7 @@ FIT: dict[str, Any] = {
     "user_impressions": 1,
     "value": 0.5,
     "missing_context": None,
+    "test_traffic": None,
 }
 PLANTED: dict[str, list[dict[str, Any]]] = {
     "day": [{"in_day": False}],
@@ -48,6 +49,7 @@ PLANTED: dict[str, list[dict[str, Any]]] = {
     "negative_clicks": [{"clicks": -1}],
     "impressions": [{"impressions": -3, "clicks": -3}],
     "conversions": [{"conversions": -1}],
+    "test": [{"test_traffic": "user_id=test-1"}],
     "traffic": [{"user_impressions": n} for n in (201, 5000)],
     "value": [{"value": -0.01}],
     "context": [{"missing_context": "hour"}],
@@ -72,7 +74,7 @@ def rows() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def suite() -> BagSuite:
-    return BagSuite(BAG_RULES, mostly=0.9)
+    return BagSuite(BAG_RULES, {rule.id: 0.1 for rule in BAG_RULES})
 
 
 def masked(rows: pd.DataFrame, rule: Rule) -> int:
@@ -83,7 +85,7 @@ def masked(rows: pd.DataFrame, rule: Rule) -> int:
 
 
 def test_great_expectations_counts_the_rows_that_our_masks_refuse(rows, suite) -> None:
-    found = {check.rule: check.unexpected for check in suite.check(rows, "planted")}
+    found = {check.rule: check.unexpected for check in suite.check([rows], "planted").checks}
     assert found == {rule.id: masked(rows, rule) for rule in BAG_RULES}
     for rule, planted in PLANTED.items():
         other = {"negative_clicks": 1}.get(rule, 0)  # impressions below 0 come with such clicks
@@ -91,9 +93,10 @@ def test_great_expectations_counts_the_rows_that_our_masks_refuse(rows, suite) -
 
 
 def test_counts_of_batches_add_up_to_the_counts_of_the_whole(rows, suite) -> None:
-    batches = [suite.check(part, "part") for part in (rows[:7], rows[7:20], rows[20:])]
-    whole = suite.check(rows, "whole")
-    assert suite.merge(batches) == whole
+    parts = suite.check([rows[:7], rows[7:20], rows[20:]], "run")
+    whole = suite.check([rows], "run")
+    assert parts.checks == whole.checks
+    assert parts.to_json() == whole.to_json()
 
 
 def test_a_fit_row_has_no_reason_and_an_unfit_one_has_each_of_its_own(rows) -> None:

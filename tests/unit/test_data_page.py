@@ -8,12 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from day_view import DS, NASTY, RAW, blocked_day, empty_day, fit_day, sample
+from day_view import (
+    DS,
+    NASTY,
+    RAW,
+    blocked_day,
+    calendar_day,
+    empty_day,
+    fit_day,
+    lag,
+    sample,
+)
 from tiny_logs import CONTEXT, SLOTS, click, impression, write_catalog, write_good_day, write_lines
 
 from validation.contract import BAG_RULES
 from validation.pages.alerts import alerts
-from validation.pages.charts import cumulative, hour_columns, lag_curve, quantile
+from validation.pages.charts import (
+    duration,
+    hour_columns,
+    lag_curve,
+    lag_quantiles,
+    outside_hours,
+    spark,
+)
 from validation.pages.data import REQUIRED, render_data, verdict_sentence
 from validation.pages.day_rows import day_ranges, reading_rules, usual_volume
 from validation.pages.marking import FIELDS, mark_row, visible
@@ -248,7 +265,7 @@ def test_quarantine_says_counts_place_and_the_first_rows_as_they_came():
 def test_without_earlier_days_drift_is_one_plain_sentence_and_features_too():
     shown = page(fit_day()).said
     assert "No earlier fit day" in shown["drift"]
-    assert "promotion page" in shown["features"]
+    assert "once the run has judged them" in shown["features"]
     assert shown["drift"].count(".") == shown["features"].count(".") == 1
 
 
@@ -260,8 +277,8 @@ def test_findings_stand_in_their_sections_and_a_warning_leaves_the_verdict():
     assert "hour ✓ as usual 0.010 0.020 0.100 0.5" in shown.said["drift"]
     assert "FIT" in shown.said["verdict"][:80]
     assert [alert.name for alert in alerts(fit_day(**BEYOND))] == [
-        "Unusual: drift",
-        "Unusual: mean weight",
+        "Unusual: drift of device",
+        "Unusual: mean weight of log-1",
     ]
 
 
@@ -270,7 +287,8 @@ def test_labels_show_maturity_lag_policies_and_propensity():
     for shown in ("96.2 %", "12.5 %", "0.0125 to 0.875", "median 0.25", "1.03 %", "41 bags"):
         assert shown in said
     assert "log-1 3,987 69 1.73 % 4 81.5" in said
-    assert "half within 4 min, nine in ten within 9 min" in said
+    assert "clicks 15 min 30 min 45 min 1 h 75 %" in said
+    assert "conversions 42 h 3.5 days 5.2 days 7 days 75 %" in said
 
 
 def test_an_empty_day_says_so_instead_of_drawing_nothing():
@@ -314,9 +332,10 @@ def test_calendar_says_every_day_in_words_and_signs_not_in_colour_alone():
     said = page(blocked_day()).said["calendar"]
     for day in blocked_day()["calendar"]:
         assert f"{day['ds']}: " in said
-    assert "✕ 03-10 2026-03-10: blocked, 3,910 fit bags, 10 rows set aside, this page's day" in said
-    assert "✓ 03-09 2026-03-09: fit, 3,909 fit bags" in said
-    assert "– 03-04 2026-03-04: no logs" in said
+    assert "10 2026-03-10: blocked, 3,910 fit bags, 10 rows set aside, this page's day" in said
+    assert "2026-03-10 ✕ blocked" in said
+    assert "9 2026-03-09: fit, 3,909 fit bags" in said
+    assert "4 2026-03-04: not run, 0 fit bags" in said
 
 
 def test_every_drawing_has_words():
@@ -393,16 +412,88 @@ def test_visible_leaves_ordinary_text_alone():
         assert visible({"x": [text, (text, 1, None)]}) == {"x": [text, [text, 1, None]]}
 
 
-def test_lag_curve_rises_to_one_and_its_quantiles_are_read_off_it():
-    points = cumulative([{"minutes": 3, "clicks": 1}, {"minutes": 0, "clicks": 3}])
-    assert points == [(1.0, 0.75), (4.0, 1.0)]
-    assert (quantile(points, 0.5), quantile(points, 0.75), quantile(points, 0.9)) == (1.0, 1.0, 4.0)
+def test_the_quantiles_of_a_lag_are_read_off_its_points():
+    assert lag_quantiles(lag(1.0)) == [(0.5, "15 min"), (0.9, "30 min"), (0.99, "45 min")]
+    assert lag_quantiles(lag(168.0)) == [(0.5, "42 h"), (0.9, "3.5 days"), (0.99, "5.2 days")]
+    assert duration(float("nan")) == "–"
 
 
-def test_long_lags_are_told_in_hours_and_drawn_with_few_lines():
-    curve = lag_curve([{"minutes": k, "clicks": 1} for k in range(1_440)])
-    assert "by hours after the display" in curve
-    assert curve.count('class="curve"') <= 125
+def test_a_lag_is_drawn_in_the_unit_of_its_window():
+    assert "by minutes after the display" in lag_curve(lag(1.0), "clicks")
+    assert "by hours after the display" in lag_curve(lag(24.0), "clicks")
+    assert "by days after the display" in lag_curve(lag(168.0), "conversions")
+
+
+def test_an_hour_outside_its_band_is_named_and_one_without_a_band_is_not():
+    hours = [{"hour": 0, "impressions": 5, "unfit": 0}, {"hour": 1, "impressions": 50, "unfit": 0}]
+    bands = [(10.0, 90.0), (10.0, 90.0), None, (0.0, 4.0), (1.0, 4.0)]
+    assert outside_hours(hours, bands) == [0, 4]
+    assert outside_hours(hours, [None] * 24) is None
+    assert hour_columns(hours, bands).count('class="band"') == 4
+
+
+def test_a_spark_line_tells_none_failed_from_not_known():
+    drawn = spark([None, 0, 4, 8], "says")
+    assert re.findall(r'class="(unknown|quiet|lost-day)"', drawn) == [
+        "unknown", "quiet", "lost-day", "lost-day",
+    ]  # fmt: skip
+    heights = re.findall(r' height="([\d.]+)"', drawn)[1:]
+    assert float(heights[3]) == 2 * float(heights[2])
+
+
+def test_an_alert_says_since_when_it_stands_and_which_have_closed():
+    name = "Unknown propensity"
+    history = {"03": [name], "04": [], "05": [name, "Gone"], "08": [name], "09": [name]}
+    days = [
+        calendar_day(f"2026-03-{dt}", "FIT", 1, 0, alerts=names) for dt, names in history.items()
+    ]
+    shown = blocked_day(calendar=[*days, calendar_day(DS, "FIT", 1, 0)])
+    said = page(shown).said["alerts"]
+    assert f"{name} first seen 2026-03-05, last seen {DS}" in said
+    assert "Day blocked first seen 2026-03-10" in said
+    assert "Gone last seen 2026-03-05" in said
+
+
+def test_a_rule_shows_its_last_days_and_its_fingerprint():
+    days = [
+        calendar_day("2026-03-08", "FIT", 1, 0, failed={"propensity": 3}),
+        calendar_day("2026-03-09", "FIT", 1, 0),
+        calendar_day(DS, "FIT", 1, 0),
+    ]
+    text = render_data(blocked_day(calendar=days, prints={"propensity": "ab12"}))
+    assert "Failed rows of the last 3 days: 3, not known, 380" in text
+    assert '<span class="print">ab12</span>' in text
+
+
+def test_the_days_of_the_calendar_lead_to_their_pages():
+    days = [
+        calendar_day("2026-03-09", "FIT", 1, 0, data="days/ds=2026-03-09/a/data.html"),
+        calendar_day(DS, "FIT", 1, 0, data="days/x"),
+    ]
+    place = f"days/ds={DS}/attempt=1/validate_logs"
+    links = page(fit_day(calendar=days, place=place)).values("href")
+    assert "../../../../days/ds=2026-03-09/a/data.html" in links
+    assert not [href for href in links if href.endswith("days/x")], (
+        "the page does not lead to itself"
+    )
+
+
+def test_features_stand_on_the_page_once_they_are_known():
+    facts = {"age_days": 1.0, "judged_null_rate": 0.25, "learned_null_rate": 0.125, "checked": 90}
+    facts |= {"early": 0, "parity_sampled": 50, "parity_equal": 49, "fingerprint": "fp"}
+    facts |= {"learned_rows": 1_000, "judged_rows": 234, "elements": 56}
+    assert "once the run has judged them" in page(fit_day()).said["features"]
+    said = page(fit_day(features=facts)).said["features"]
+    assert "49 of 50" in said
+    assert "1,000 learned 234 held out, 56 elements" in said
+    assert "12.5 %" in said
+
+
+def test_warnings_stand_beside_the_verdict_and_block_nothing():
+    said = page(fit_day(warnings=[f"warning {n}" for n in range(5)])).said["verdict"]
+    assert "5 warnings; none blocks the day" in said
+    assert "warning 2" in said
+    assert "2 more" in said
 
 
 def test_columns_are_as_high_as_their_displays():

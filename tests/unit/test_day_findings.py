@@ -15,6 +15,7 @@ from validation.sanity import findings as f
 from validation.sanity.limits import Unusual
 
 LIMITS = Unusual()
+WINDOWS = {"clicks": 1.0, "conversions": 168.0}
 
 
 def bags(seed: int, ds: str, rows: int = 4_000, **bent: Any) -> pa.Table:
@@ -41,6 +42,8 @@ def bags(seed: int, ds: str, rows: int = 4_000, **bent: Any) -> pa.Table:
             "conversions": clicks * 0,
             "click_mature": [True] * rows,
             "conversion_mature": [False] * rows,
+            "clicked_at": pa.nulls(rows, pa.timestamp("s")),
+            "converted_at": pa.nulls(rows, pa.timestamp("s")),
         }
     )
 
@@ -54,7 +57,7 @@ def found(tmp_path: Path, today: pa.Table, **volumes: int) -> dict[str, str]:
     database = duckdb.connect()
     database.register("rows", today)
     database.execute("CREATE TABLE bags AS SELECT * FROM rows")
-    told = findings_of(database, "2026-03-10", files, volumes, LIMITS)
+    told = findings_of(database, "2026-03-10", files, volumes, LIMITS, WINDOWS)
     return {one["check"]: one["outcome"] for one in told["findings"]}
 
 
@@ -96,7 +99,7 @@ def test_the_mean_weight_of_true_propensities_is_one(tmp_path: Path) -> None:
         database = duckdb.connect()
         database.register("rows", bags(seed, "2026-03-10", rows=800))
         database.execute("CREATE TABLE bags AS SELECT * FROM rows")
-        findings = findings_of(database, "2026-03-10", {}, {}, LIMITS)["findings"]
+        findings = findings_of(database, "2026-03-10", {}, {}, LIMITS, WINDOWS)["findings"]
         told += [one["value"] for one in findings if one["check"] == "mean weight"]
     assert np.mean(told) == pytest.approx(1.0, abs=3 * np.std(told) / math.sqrt(len(told)))
 

@@ -17,6 +17,9 @@ class Alert:
     anchor: str
 
 
+_BY_SUBJECT = ("drift", "mean weight", "click-through", "conversion")
+
+
 def alerts(view: Mapping[str, Any]) -> list[Alert]:
     """Every open alert of the day, those that block it first; empty where all is well."""
     found = [*_blocking(view), *_files(view), *_window(view), *_labels(view), *_unusual(view)]
@@ -32,7 +35,7 @@ def _blocking(view: Mapping[str, Any]) -> Iterator[Alert]:
         says = f"{view['blamed']:,} of {view['read']:,} rows are unfit, within the limit."
         yield Alert("insufficient", "Rows set aside", says, "quarantine")
     for check in view["checks"]:
-        if check["severity"] == "warn" and check["unexpected"]:
+        if check["severity"] == "warn" and not check["success"]:
             says = (
                 f'{check["unexpected"]:,} bags break "{check["says"]}"; that alone sets none aside.'
             )
@@ -47,6 +50,10 @@ def _files(view: Mapping[str, Any]) -> Iterator[Alert]:
     if copies:
         says = f"{_listed(copies)}: a copy of another file, byte for byte; not counted again."
         yield Alert("insufficient", "Duplicate files", says, "duplicate-file")
+    late = view.get("late")
+    if late:
+        says = f"{_listed(late['files'])}: came after attempt {late['since']} was judged; "
+        yield Alert("insufficient", "Late files", says + "the day was made again.", "late-files")
     repeated = sum(file["duplicate"] for file in view["files"] if "copy_of" not in file)
     if repeated:
         says = f"{repeated:,} rows came more than once; each was counted once."
@@ -75,9 +82,11 @@ def _labels(view: Mapping[str, Any]) -> Iterator[Alert]:
 def _unusual(view: Mapping[str, Any]) -> Iterator[Alert]:
     for one in view.get("findings", []):
         if one["outcome"] == "warn":
-            yield Alert(
-                "insufficient", f"Unusual: {one['check']}", f"{one['says']}.", "unusual-day"
-            )
+            schema = one["check"] == "schema"
+            name = f"{'Schema' if schema else 'Unusual'}: {one['subject' if schema else 'check']}"
+            name += f" of {one['subject']}" if one["check"] in _BY_SUBJECT else ""
+            anchor = "schema" if schema else "unusual-day"
+            yield Alert("insufficient", name, f"{one['says']}.", anchor)
 
 
 def _listed(names: list[str], most: int = 6) -> str:

@@ -11,7 +11,7 @@ CHIP = {
     "warn": ("insufficient", "unusual"),
     "insufficient": ("insufficient", "can't be told"),
 }
-ARRIVAL = ("volume", "freshness")
+ARRIVAL = ("schema", "volume", "freshness")
 
 
 def by_section(findings: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -29,7 +29,7 @@ def drift_rows(
 ) -> list[dict[str, Any]]:
     """Fields that could be compared, the most drifted first, with a bar to one scale."""
     outcomes = {one["subject"]: one["outcome"] for one in findings if one["check"] == "drift"}
-    known = [one for one in drift if math.isfinite(one["psi"])]
+    known = [one for one in drift if one["psi"] is not None and math.isfinite(one["psi"])]
     top = max((max(one["psi"], one["psi_null"]) for one in known), default=1.0)
     return [
         {key: value if _is_told(value) else None for key, value in one.items()}

@@ -17,21 +17,56 @@ TOP = 18
 FLOOR = HEIGHT - 22
 HOURS = 24
 LABEL_EVERY = 3
-DRAWN = 120
-LONG = 180
+MOST_TICKS = 10
+SPARK_STEP = 7
+SPARK_HIGH = 20
 
 
-def hour_columns(hours: Sequence[Mapping[str, Any]]) -> Markup:
-    """24 columns, set-aside displays upon kept ones; hours: {hour, impressions, unfit}."""
+def hour_columns(
+    hours: Sequence[Mapping[str, Any]], bands: Sequence[Sequence[float] | None] = ()
+) -> Markup:
+    """24 columns, set-aside displays upon kept ones; hours: {hour, impressions, unfit}.
+
+    bands: (low, high) of the displays usual in each hour, None where that is not known.
+    """
     by_hour = {row["hour"]: (row["impressions"], row["unfit"]) for row in hours}
-    top = scale_over([kept + unfit for kept, unfit in by_hour.values()]).high
+    usual = dict(enumerate(bands))
+    known = [band[1] for band in bands if band is not None]
+    top = scale_over([*known, *(kept + unfit for kept, unfit in by_hour.values())]).high
     parts = _levels([(at, f"{at:,.0f}") for at in (top, top / 2) if at == int(at)], top)
     for hour in range(HOURS):
         kept, unfit = by_hour.get(hour, (0, 0))
+        band = usual.get(hour)
+        parts.append(Markup("") if band is None else _band(hour, band, top))
         parts += [_column(hour, 0, kept, top, "amount"), _column(hour, kept, unfit, top, "lost")]
         if hour % LABEL_EVERY == 0:
             parts.append(_label(100 * (hour + 0.5) / HOURS, f"{hour:02d}", "middle"))
     return _drawing(parts, _hours_in_words(by_hour))
+
+
+def _band(hour: int, band: Sequence[float], top: float) -> Markup:
+    """What is usual in the hour, as wide as the hour, behind its column."""
+    low, high = (_height(at, top) for at in band)
+    return Markup('<rect class="band" x="{}%" y="{}" width="{}%" height="{}"/>').format(
+        f"{100 * hour / HOURS:.2f}",
+        f"{high:.1f}",
+        f"{100 / HOURS:.2f}",
+        f"{max(low - high, 1):.1f}",
+    )
+
+
+def outside_hours(
+    hours: Sequence[Mapping[str, Any]], bands: Sequence[Sequence[float] | None]
+) -> list[int] | None:
+    """Hours whose fit displays lie outside their band; None where no band is known."""
+    if not any(band is not None for band in bands):
+        return None
+    fit = {row["hour"]: row["impressions"] for row in hours}
+    return [
+        hour
+        for hour, band in enumerate(bands)
+        if band is not None and not band[0] <= fit.get(hour, 0) <= band[1]
+    ]
 
 
 def _hours_in_words(by_hour: Mapping[int, tuple[int, int]]) -> str:
@@ -45,49 +80,74 @@ def _hours_in_words(by_hour: Mapping[int, tuple[int, int]]) -> str:
     )
 
 
-def lag_curve(lag: Sequence[Mapping[str, Any]]) -> Markup:
-    """Share of clicks that had come so many minutes after the display, a rising line.
+def lag_curve(lag: Mapping[str, Any], kind: str) -> Markup:
+    """Share of events that had come so long after the display, a rising line.
 
-    lag: {minutes, clicks}, minutes whole and rounded down.
+    lag: {window_hours, points: [{hours, share}]}; points rise to 1 within the window.
     """
-    points = cumulative(lag)
-    unit, size = lag_unit(points)
-    scale = scale_over([points[-1][0] / size if points else 1.0])
-    drawn = [*points[:: 1 + len(points) // DRAWN], *points[-1:]]
-    across = [(100 * at / size / scale.high, share) for at, share in drawn]
+    unit, size = lag_unit(lag["window_hours"])
+    end = lag["window_hours"]
+    points = [(one["hours"] / end, one["share"]) for one in lag["points"]]
     parts = _levels([(1.0, "100 %"), (0.5, "50 %")], 1.0)
-    for (x0, y0), (x1, y1) in zip([(0.0, 0.0), *across], across, strict=False):
+    for (x0, y0), (x1, y1) in zip([(0.0, 0.0), *points], points, strict=False):
         parts.append(
             Markup('<line class="curve" x1="{}%" y1="{}" x2="{}%" y2="{}"/>').format(
-                f"{x0:.2f}", f"{_height(y0, 1.0):.1f}", f"{x1:.2f}", f"{_height(y1, 1.0):.1f}"
+                f"{100 * x0:.2f}",
+                f"{_height(y0, 1.0):.1f}",
+                f"{100 * x1:.2f}",
+                f"{_height(y1, 1.0):.1f}",
             )
         )
-    for tick in scale.ticks():
-        anchor = "start" if tick == 0 else "end" if tick == scale.high else "middle"
-        parts.append(_label(100 * tick / scale.high, f"{tick:g}", anchor))
-    reached = ", ".join(
-        f"{share:.0%} within {quantile(points, share):g} minutes" for share in (0.5, 0.9, 1.0)
-    )
-    return _drawing(parts, f"Share of clicks by {unit} after the display: {reached}")
+    whole = end / size
+    ticks = int(whole) if whole == int(whole) and whole <= MOST_TICKS else 4
+    for at in range(ticks + 1):
+        anchor = "start" if at == 0 else "end" if at == ticks else "middle"
+        parts.append(_label(100 * at / ticks, f"{at * whole / ticks:.3g}", anchor))
+    reached = ", ".join(f"{share:.0%} within {say}" for share, say in lag_quantiles(lag))
+    return _drawing(parts, f"Share of {kind} by {unit} after the display: {reached}")
 
 
-def lag_unit(points: Sequence[tuple[float, float]]) -> tuple[str, float]:
-    """(unit, minutes in it) in which the longest lag reads well."""
-    return ("hours", 60.0) if points and points[-1][0] > LONG else ("minutes", 1.0)
+def lag_unit(window_hours: float) -> tuple[str, float]:
+    """(unit, hours in it) in which lags within the window read well."""
+    if window_hours <= 3:
+        return "minutes", 1 / 60
+    return ("hours", 1.0) if window_hours <= 72 else ("days", 24.0)
 
 
-def cumulative(lag: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
-    """(minutes, share of clicks that had come by then), rising to 1; empty without clicks."""
-    total, so_far, points = sum(row["clicks"] for row in lag), 0, []
-    for row in sorted(lag, key=lambda row: row["minutes"]):
-        so_far += row["clicks"]
-        points.append((row["minutes"] + 1.0, so_far / total))
-    return points
+def lag_quantiles(lag: Mapping[str, Any]) -> list[tuple[float, str]]:
+    """(share, the time within which it had come) of half, nine tenths and 99 in 100."""
+    return [(share, duration(_reached(lag["points"], share))) for share in (0.5, 0.9, 0.99)]
 
 
-def quantile(points: Sequence[tuple[float, float]], share: float) -> float:
-    """Minutes after which this share of clicks had come; nan without clicks."""
-    return next((minutes for minutes, reached in points if reached >= share - 1e-12), math.nan)
+def _reached(points: Sequence[Mapping[str, Any]], share: float) -> float:
+    return next((one["hours"] for one in points if one["share"] >= share - 1e-9), math.nan)
+
+
+def duration(hours: float) -> str:
+    """2 min, 3.5 h, 2 days; a dash where it is not known."""
+    if math.isnan(hours):
+        return "–"
+    if hours < 1:
+        return f"{60 * hours:.2g} min"
+    return f"{hours:.3g} h" if hours < 48 else f"{hours / 24:.2g} days"
+
+
+def spark(counts: Sequence[int | None], says: str) -> Markup:
+    """A small column a day: failed rows against the most of these days; a dot: not known."""
+    top = max((one for one in counts if one), default=1)
+    parts = []
+    for at, count in enumerate(counts):
+        x = at * SPARK_STEP
+        high = 1 if not count else max(2.0, (SPARK_HIGH - 2) * count / top)
+        style = "unknown" if count is None else "quiet" if not count else "lost-day"
+        parts.append(
+            Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>').format(
+                style, x, f"{SPARK_HIGH - high:.1f}", SPARK_STEP - 2, f"{high:.1f}"
+            )
+        )
+    opening = Markup('<svg class="spark" role="img" aria-label="{}" width="{}" height="{}">')
+    size = (len(counts) * SPARK_STEP, SPARK_HIGH)
+    return opening.format(says, *size) + Markup("").join(parts) + Markup("</svg>")
 
 
 def _height(value: float, top: float) -> float:

@@ -19,17 +19,26 @@ components/validate_logs:
     losses      [dict]      {product_id, rows, lost, share}, worst first
     policies    [dict]      {policy, impressions, clicks, conversions, value}
     propensity  dict        {unknown, lowest, median, highest}
-    lag         [dict]      {minutes, clicks}: from display to its first click
+    lags        dict        kind -> {window_hours, events, complete, points: [{hours, share}]}
+                            (components/validate_logs/lags.py); kinds without events are absent
     maturity    dict        {clicks, conversions}: shares of displays whose window had closed
-    calendar    [dict]      {ds, verdict, fit, unfit} of every day of the window
+    calendar    [dict]      the last 90 days, this one last (components/validate_logs/history.py):
+                            {ds, verdict, fit, unfit, failed, hours, alerts, data, expectations}
     missing     [str]       days of the window without logs
     stands      str|None    fit attempt of this day that was published earlier and stays, if blocked
     limit       float|None  share of rows read that may count against the day
     runbook     str         address of docs/runbook.md
     findings    [dict]      validation.sanity.findings.Finding as a dict
-    drift       [dict]      validation.drift.fields.Drift as a dict
+    drift       [dict]      validation.drift.fields.Drift as a dict, None for what is not known
+    warnings    [str]       what is to be looked at, a sentence each
+    late        dict|None   {since, files}: files that came after attempt `since` was judged
+    bands       [pair|None] displays usual in each hour, None where that is not known
+    prints      {rule: str} fingerprint of each rule of a bag
+    place       str         folder of the page below the store, from which its links lead
+    expectations str|None   Great Expectations' page of the day, below the store
+    features    dict|None   what is known of the features (evaluate_candidate's feature facts)
 
-The last five may be absent. A key that is not listed, or another one that is missing, is a
+Those from `stands` on may be absent. A key that is not listed, or another one that is missing, is a
 ValueError. All text is escaped and its invisible characters are written out.
 """
 
@@ -41,13 +50,18 @@ from validation.pages.alerts import alerts
 from validation.pages.beyond_rows import by_section, drift_rows
 from validation.pages.day_rows import (
     bag_checks,
-    calendar_days,
     day_ranges,
     file_rows,
     kind_rows,
     quarantine_groups,
     reading_checks,
     usual_volume,
+)
+from validation.pages.history_rows import (
+    alert_rows,
+    calendar_days,
+    closed_alerts,
+    spark_lines,
 )
 from validation.pages.marking import visible
 from validation.pages.rendering import render
@@ -73,7 +87,7 @@ REQUIRED = (
     "losses",
     "policies",
     "propensity",
-    "lag",
+    "lags",
     "maturity",
     "calendar",
     "missing",
@@ -84,8 +98,16 @@ OPTIONAL: dict[str, Any] = {
     "runbook": "docs/runbook.md",
     "findings": [],
     "drift": [],
+    "warnings": [],
+    "late": None,
+    "bands": [],
+    "prints": {},
+    "place": "",
+    "expectations": None,
+    "features": None,
 }
-SHOWN_AT_FIRST = {"reasons": 3, "files": 12, "samples": 1}
+SHOWN_AT_FIRST = {"reasons": 3, "files": 12, "samples": 1, "warnings": 3}
+KINDS = ("clicks", "conversions")
 
 
 def render_data(view: Mapping[str, Any]) -> str:
@@ -98,7 +120,9 @@ def render_data(view: Mapping[str, Any]) -> str:
             "validation/pages/data.py"
         )
     whole = visible(OPTIONAL | dict(view))
-    points = charts.cumulative(whole["lag"])
+    sparks = spark_lines(whole)
+    found = alerts(whole)
+    failed = {group["rule"]: group["rows"] for group in whole["quarantine"]}
     return render(
         "data.html.j2",
         whole
@@ -108,19 +132,21 @@ def render_data(view: Mapping[str, Any]) -> str:
             "groups": quarantine_groups(whole),
             "file_rows": file_rows(whole["files"]),
             "kind_rows": kind_rows(whole["files"]),
-            "volume": charts.hour_columns(whole["hours"]),
+            "volume": charts.hour_columns(whole["hours"], whole["bands"]),
+            "odd_hours": charts.outside_hours(whole["hours"], whole["bands"]),
             "usual": usual_volume(whole),
-            "bag_checks": bag_checks(whole["checks"]),
-            "reading_checks": reading_checks({g["rule"]: g["rows"] for g in whole["quarantine"]}),
+            "bag_checks": bag_checks(whole["checks"], sparks, whole["prints"]),
+            "reading_checks": reading_checks(failed, sparks),
             "loss_rows": [loss | {"bar": _share_bar(loss)} for loss in whole["losses"]],
-            "lag_curve": charts.lag_curve(whole["lag"]) if points else None,
-            "lag_unit": charts.lag_unit(points)[0],
-            "lag_minutes": [charts.quantile(points, share) for share in (0.5, 0.9)],
+            "lag_rows": [
+                _lag(kind, whole["lags"][kind]) for kind in KINDS if kind in whole["lags"]
+            ],
             "policy_rows": [policy | {"rate": _rate(policy)} for policy in whole["policies"]],
             "missing_days": day_ranges(whole["missing"]),
             "findings": by_section(whole["findings"]),
             "drift_rows": drift_rows(whole["drift"], whole["findings"]),
-            "alerts": alerts(whole),
+            "alerts": alert_rows(whole, found),
+            "closed": closed_alerts(whole, found),
             "days": calendar_days(whole),
             "first": SHOWN_AT_FIRST,
         },
@@ -139,6 +165,18 @@ def verdict_sentence(view: Mapping[str, Any]) -> str:
         f"{view['ds']} is blocked: nothing was trained or published from it{stands} published "
         "before still stands."
     )
+
+
+def _lag(kind: str, lag: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "curve": charts.lag_curve(lag, kind),
+        "unit": charts.lag_unit(lag["window_hours"])[0],
+        "window": charts.duration(lag["window_hours"]),
+        "reached": charts.lag_quantiles(lag),
+        "events": lag["events"],
+        "complete": lag["complete"],
+    }
 
 
 def _totals(view: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from validation.contract import BAG_RULES, LOGS
+from validation.contract import BAG_RULES, reading_rules
 from validation.pages.marking import mark_row
 
 SEVERITY = {
@@ -14,39 +14,6 @@ SEVERITY = {
     "exclude": "set aside without blame",
     "warn": "kept, warned of",
 }
-DAY = {
-    "FIT": ("pass", "✓", "fit"),
-    "BLOCKED": ("fail", "✕", "blocked"),
-    "MISSING": ("", "–", "no logs"),
-}
-_TYPES = {
-    "string": "text",
-    "timestamp": "a UTC timestamp",
-    "double": "a number",
-    "count": "a whole number",
-    "context": "a JSON object of the declared fields",
-    "creative": "a JSON object of slot: element",
-}
-_ATTRIBUTION = {
-    "orphan": ("every click and conversion belongs to an impression", "error"),
-    "before": ("no click or conversion comes before its impression", "error"),
-    "window": ("every event lies inside the attribution window", "exclude"),
-    "unusable": ("the event's impression is not itself set aside", "exclude"),
-}
-
-
-def reading_rules() -> dict[str, tuple[str, str]]:
-    """What every log row must pass before it is a bag: rule id -> (in words, severity)."""
-    columns = {column.name: column for kind in LOGS.values() for column in kind}
-    rules = {"json": ("every line is a JSON object", "error")}
-    for column in columns.values():
-        if column.required:
-            rules[f"missing.{column.name}"] = (f"{column.name} is present", "error")
-        rules[f"type.{column.name}"] = (
-            f"{column.name}, where given, is {_TYPES[column.type]}",
-            "error",
-        )
-    return rules | _ATTRIBUTION
 
 
 def rule_words(rule: str) -> str:
@@ -55,10 +22,13 @@ def rule_words(rule: str) -> str:
     return bags.get(rule) or reading_rules().get(rule, ("", ""))[0]
 
 
-def bag_checks(checks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Every check of the bags with its outcome in a word, in the order of the rule set."""
+def bag_checks(
+    checks: Sequence[Mapping[str, Any]], sparks: Mapping[str, Markup], prints: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Every check of the bags with its outcome, spark line and fingerprint, as in the rule set."""
     return [
         {**check, "severity": SEVERITY[check["severity"]], "outcome": _outcome(check)}
+        | {"spark": sparks.get(check["rule"]), "print": prints.get(check["rule"])}
         for check in checks
     ]
 
@@ -68,10 +38,12 @@ def _outcome(check: Mapping[str, Any]) -> tuple[str, str]:
         return "pass", "none failed"
     if check["severity"] == "error" and not check["success"]:
         return "fail", "over the limit"
+    if check["severity"] == "warn" and check["success"]:
+        return "pass", "within its share"
     return "insufficient", "warned" if check["severity"] == "warn" else "set aside"
 
 
-def reading_checks(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+def reading_checks(counts: Mapping[str, int], sparks: Mapping[str, Markup]) -> list[dict[str, Any]]:
     """Every check of reading and attribution with its failed rows, most first."""
     rows = []
     for rule, (says, severity) in reading_rules().items():
@@ -79,7 +51,7 @@ def reading_checks(counts: Mapping[str, int]) -> list[dict[str, Any]]:
         outcome = ("insufficient", "set aside") if failed else ("pass", "none failed")
         rows.append(
             {"rule": rule, "says": says, "severity": SEVERITY[severity], "unexpected": failed}
-            | {"outcome": outcome}
+            | {"outcome": outcome, "spark": sparks.get(rule), "print": None}
         )
     return sorted(rows, key=lambda row: -row["unexpected"])
 
@@ -128,7 +100,11 @@ def _notes(file: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [("fail", f"Unreadable: {file['unreadable']}")]
     if "copy_of" in file:
         return [("insufficient", f"Copy of {file['copy_of']}, byte for byte; not counted twice")]
-    return [] if file["read"] else [("insufficient", "Empty")]
+    notes = [] if file["read"] else [("insufficient", "Empty")]
+    if file.get("late"):
+        says = f"{file['late']:,} events of displays of earlier days, counted there"
+        notes.append(("", says))
+    return notes
 
 
 def kind_rows(files: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -144,16 +120,6 @@ def kind_rows(files: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 _COUNTS = ("read", "kept", "duplicate", "quarantined")
-
-
-def calendar_days(view: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The window's days with tone, sign and word; the page's own day says so."""
-    days = []
-    for day in view["calendar"]:
-        tone, sign, word = DAY[day["verdict"]]
-        own = day["ds"] == view["ds"]
-        days.append({**day, "tone": tone, "sign": sign, "word": word, "own": own})
-    return days
 
 
 def usual_volume(view: Mapping[str, Any]) -> tuple[int, int, int] | None:

@@ -18,6 +18,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "clicks": ("clicks", "impressions"),
     "impressions": ("impressions",),
     "conversions": ("conversions",),
+    "test": ("impression_id", "user_id", "product_id", "policy", "context"),
     "traffic": ("user_id",),
     "orphan": ("impression_id",),
     "unusable": ("impression_id",),
@@ -62,6 +63,8 @@ def _spans(raw: str, rule: str, message: str) -> Iterator[Span]:
     entries = {key: (span, value) for key, span, value in _entries(raw, 0)}
     kind, _, column = rule.partition(".")
     wanted = (column,) if kind in ("type", "missing") else FIELDS.get(rule, ())
+    if rule == "test":
+        wanted = [field for field in wanted if f"; found {field}" in message]
     for field in wanted:
         if field in entries:
             span, value = entries[field]

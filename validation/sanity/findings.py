@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from validation.drift.fields import Drift
 from validation.sanity.limits import Unusual
+from validation.sanity.schema import Change
+from validation.sanity.volume import volume_band
 
 Outcome = Literal["pass", "warn", "insufficient"]
 
@@ -28,20 +30,17 @@ class Finding:
 
 
 def volume(count: int, earlier: Sequence[int], limits: Unusual) -> Finding:
-    """The day's displays against earlier same weekdays: log counts, robust middle and spread."""
-    if len(earlier) < limits.weekdays:
-        says = f"volume: {count:,} displays; {len(earlier)} earlier same weekdays known, "
+    """The day's bags against earlier same weekdays (volume.py)."""
+    band = volume_band(earlier, limits)
+    if band is None:
+        says = f"volume: {count:,} bags; {len(earlier)} earlier same weekdays known, "
         says += f"{limits.weekdays} needed to tell whether that is usual"
-        return Finding("volume", "displays", float(count), None, "insufficient", says)
-    logs = sorted(math.log(max(one, 1)) for one in earlier)
-    middle = logs[len(logs) // 2] if len(logs) % 2 else sum(logs[len(logs) // 2 - 1 :][:2]) / 2
-    mean = sum(logs) / len(logs)
-    spread = math.sqrt(sum((one - mean) ** 2 for one in logs) / max(len(logs) - 1, 1))
-    reach = limits.volume_band * max(spread, 0.1)
-    low, high = math.exp(middle - reach), math.exp(middle + reach)
-    outcome: Outcome = "pass" if low <= count <= high else "warn"
-    says = f"volume: {count:,} displays, expected {low:,.0f} to {high:,.0f} of {len(earlier)} "
-    return Finding("volume", "displays", float(count), low, outcome, says + "earlier same weekdays")
+        return Finding("volume", "bags", float(count), None, "insufficient", says)
+    outcome: Outcome = "pass" if band.low <= count <= band.high else "warn"
+    says = f"volume: {count:,} bags, expected {band.low:,.0f} to {band.high:,.0f} of {band.days} "
+    return Finding(
+        "volume", "bags", float(count), band.low, outcome, says + "earlier same weekdays"
+    )
 
 
 def freshness(last_hour: float | None, usual: float | None, limits: Unusual) -> Finding:
@@ -53,6 +52,19 @@ def freshness(last_hour: float | None, usual: float | None, limits: Unusual) -> 
     says = f"freshness: last display {last_hour:.1f} h into the day, usually {usual:.1f} h"
     outcome: Outcome = "warn" if early > limits.last_hours else "pass"
     return Finding("freshness", "last display", early, limits.last_hours, outcome, says)
+
+
+def schema(changes: Iterable[Change] | None, against: str | None) -> list[Finding]:
+    """One finding a column added, removed or retyped against the day before; one pass without."""
+    if changes is None:
+        says = "schema: no earlier fit day of the window whose columns are known"
+        return [Finding("schema", "columns", None, None, "insufficient", says)]
+    found = [
+        Finding("schema", f"{one.kind}.{one.column}", None, None, "warn", f"schema: {one.says}")
+        for one in changes
+    ]
+    says = f"schema: the columns of the logs are those of {against}"
+    return found or [Finding("schema", "columns", None, None, "pass", says)]
 
 
 def drifted(drifts: Iterable[Drift], limits: Unusual) -> list[Finding]:
