@@ -113,7 +113,8 @@ class BagSuite:
         whole: Any = None  # the first batch's result, which takes the counts of all
         found: list[Counts] = []
         for rows in batches:
-            outcome = self._validate(rows, run_name)
+            outcome = self.validate(rows)
+            _check_evaluated(outcome, run_name)
             counts = [one.result for one in outcome.results]
             found = counts if whole is None else [*map(_added, found, counts)]
             whole = whole or outcome
@@ -124,16 +125,11 @@ class BagSuite:
         ]
         return Validated(checks, _concluded(whole, checks, run_name))
 
-    def _validate(self, rows: "pd.DataFrame", run_name: str) -> Any:
+    def validate(self, rows: "pd.DataFrame", result_format: Any = "BASIC") -> Any:
+        """Great Expectations' own result of one batch, with counts and the first values."""
         batch = self._batch.get_batch(batch_parameters={"dataframe": rows})
-        outcome = batch.validate(self._suite, result_format="BASIC")
+        outcome = batch.validate(self._suite, result_format=result_format)
         for one in outcome.results:
-            if one.exception_info and one.exception_info.get("raised_exception"):
-                raise RuntimeError(
-                    "Great Expectations could not evaluate rule "
-                    f"{_rule_of(one)!r} in {run_name}: "
-                    f"{one.exception_info.get('exception_message')}"
-                )
             one.result.setdefault("element_count", len(rows))
         return outcome
 
@@ -146,6 +142,16 @@ class BagSuite:
         one.expectation_config.id = None  # a random one, new in every process
         kind = one.expectation_config.type
         return Check(rule.id, rule.says, kind, rule.severity, rows, unexpected, success)
+
+
+def _check_evaluated(outcome: Any, run_name: str) -> None:
+    """Nothing, or RuntimeError naming the rule that could not be evaluated."""
+    for one in outcome.results:
+        if one.exception_info and one.exception_info.get("raised_exception"):
+            raise RuntimeError(
+                f"Great Expectations could not evaluate rule {_rule_of(one)!r} in {run_name}: "
+                f"{one.exception_info.get('exception_message')}"
+            )
 
 
 def _rule_of(one: Any) -> str:
