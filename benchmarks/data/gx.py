@@ -79,7 +79,7 @@ def _ours(file: str, batch: str) -> dict[str, object]:
 
     suite = _warm()
     began = time.perf_counter()
-    found = expectations_of(suite, Path(file), "run", int(batch))
+    found = expectations_of(suite, [Path(file)], "run", int(batch))
     took = time.perf_counter() - began
     unexpected = {one.rule: one.unexpected for one in found.checks}
     return {"check": took, "read": 0.0, "unexpected": unexpected}
