@@ -18,7 +18,7 @@ from examples.loop.world import World
 AS_PUBLISHED = "as published"
 RECIPES = {
     AS_PUBLISHED: RECIPE,
-    "twice the exploration": replace(RECIPE, explore=0.02, uniform=0.02),
+    "half the exploration": replace(RECIPE, explore=0.01, uniform=0.01),
     "a quarter of the temperature": replace(RECIPE, temperature=RECIPE.temperature / 4),
     "a member drawn for each request": replace(RECIPE, sampled=True),
     "no generator": replace(RECIPE, generator=None),

@@ -1,5 +1,6 @@
 """`genco serve` as its own process on a real champion: asked, stopped, its log read by ingest."""
 
+import asyncio
 import contextlib
 import json
 import signal
@@ -7,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -44,10 +45,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
 @pytest.fixture(scope="module")
 def server(place: SimpleNamespace) -> Iterator[SimpleNamespace]:
+    with serving(place, "served") as found:
+        yield found
+
+
+@contextlib.contextmanager
+def serving(place: SimpleNamespace, log: str) -> Iterator[SimpleNamespace]:
+    """`genco serve` in a process of its own, which looks for a new champion twice a second."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    served = place.root / "served"
+    served = place.root / log
     command = [str(Path(sys.executable).parent / "genco"), "serve", "--config", str(place.config)]
     command += ["--port", str(port), "--log-to", str(served), "--poll", "0.5"]
     process = subprocess.Popen([*command, "--rotate-rows", "40"])
@@ -174,8 +182,62 @@ def assert_ingest_reads(place: SimpleNamespace, served: Path, rows: int) -> None
     bags = rejected = 0
     for dt, attempt in result.made.items():
         folder = served / "store" / f"days/ds={dt}/attempt={attempt}/ingest_logs"
-        found = pq.read_table(folder / "bags.parquet")
-        bags += len(found)
-        assert np.all(np.array(found["propensity"]) > 0)
+        for part in sorted(folder.glob("bags-*.parquet")):
+            found = pq.read_table(part)
+            bags += len(found)
+            assert np.all(np.array(found["propensity"]) > 0)
         rejected += len(pq.read_table(folder / "rejected.parquet"))
     assert (bags, rejected) == (rows, 0)
+
+
+def test_a_new_champion_takes_over_under_load_without_an_error(place) -> None:
+    product = product_of(place)
+    other = write_config(place.root, str(place.root / "store"), more="seed: 5\n")
+    assert running.run(other, DS, None, "local").version == 2
+    with serving(place, "swapped") as server:
+        try:
+            told = asyncio.run(loaded(server.url, product, lambda: point(place, 2), "small-v2"))
+        finally:
+            point(place, 1)
+        assert server.process.poll() is None
+    assert {status for answers in told for status, _ in answers} == {200}
+    versions = [[version for _, version in answers] for answers in told]
+    assert {name for own in versions for name in own} == {"small-v1", "small-v2"}
+    for own in versions:  # whoever was once answered by the new one never gets the old one again
+        assert own == sorted(own)
+    logged = [
+        json.loads(line)["policy"]
+        for file in server.served.glob("impressions/dt=*/*.jsonl")
+        for line in file.read_text().splitlines()
+    ]
+    assert sorted(logged) == sorted(name for own in versions for name in own)
+
+
+def point(place: SimpleNamespace, version: int) -> None:
+    place.desk.registry.point(CHAMPION, version)
+
+
+async def loaded(
+    url: str, product: str, swap: Callable[[], None], until: str
+) -> list[list[tuple[int, str]]]:
+    """(status, version) of every answer, by client: eight at once ask on until one is answered by
+    `until` and five more answers came; after twenty answers the champion is swapped."""
+    told: list[list[tuple[int, str]]] = [[] for _ in range(8)]
+    limit = time.monotonic() + 60
+    body = {"product_id": product, "context": CONTEXT}
+
+    async def ask_on(client: httpx.AsyncClient, own: list[tuple[int, str]]) -> None:
+        left = 5
+        while left and time.monotonic() < limit:
+            answer = await client.post("/recommend", json=body)
+            own.append((answer.status_code, answer.json().get("version", "")))
+            left -= own[-1][1] == until
+
+    async def swap_later() -> None:
+        while sum(map(len, told)) < 20:
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(swap)
+
+    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+        await asyncio.gather(swap_later(), *(ask_on(client, own) for own in told))
+    return told
