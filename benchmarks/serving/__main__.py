@@ -10,7 +10,7 @@ PARTS = {"choose": choose.main, "load": load.main}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="?", choices=tuple(PARTS))
-    asked = parser.parse_args().part
+    asked = parser.parse_known_args()[0].part
     for name in [asked] if asked else PARTS:
         PARTS[name]()
 

@@ -75,7 +75,8 @@ def _reward(policy, lattice, which, products, columns) -> Pass:
     )
     present = torch.from_numpy(rows >= 0)[torch.from_numpy(which)]
     kept = reward.shelf(products, policy.elements, rows[which])
-    every = np.arange(len(products))
+    every = torch.arange(len(products))
+    known = torch.from_numpy(encoding.context_rows(columns, len(products)))
     draw = torch.Generator().manual_seed(0)
     shape = (len(products), RERANKED, lattice.slots)
     combinations = torch.randint(rows.shape[2], shape, generator=draw)
@@ -85,6 +86,6 @@ def _reward(policy, lattice, which, products, columns) -> Pass:
     def scored() -> None:
         outputs = reward._network.elements(inputs)
         shelf = Shelves.of(*given, outputs, batch, present)
-        shelf.pieces(every, columns).score(combinations)
+        shelf.met(every, known).score(combinations)
 
     return scored

@@ -49,12 +49,16 @@ class Shelf:
         unary, factor, affinity = (part[batch.element] * real for part in parts)
         return Shelf(network, encoding, scale, base.transpose(1, 2), unary, factor, affinity)
 
-    @torch.no_grad()
     def pieces(self, product: np.ndarray, context: Mapping[str, np.ndarray]) -> Pieces:
         """What any combination of the candidates needs, for requests of products (B,) here."""
-        network, which = self.network, torch.from_numpy(product).to(self.base.device)
         known = torch.from_numpy(self.encoding.context_rows(context, len(product)))
-        known = known.to(self.base.device)
+        device = self.base.device
+        return self.met(torch.from_numpy(product).to(device), known.to(device))
+
+    @torch.no_grad()
+    def met(self, which: Tensor, known: Tensor) -> Pieces:
+        """The pieces of products `which` (B,) in encoded contexts (B, C)."""
+        network = self.network
         told, mixing = network.context.flatten(1), network.mixing.flatten(1)
         added = (known @ told).view(len(which), *network.context.shape[1:]).transpose(1, 2)
         mixed = (known @ mixing).view(len(which), 1, 1, *network.mixing.shape[1:])
