@@ -56,15 +56,19 @@ def _pair(what: str, folder: Path, alone: bool, ratio: str, peak: str, *argument
     ours = measured(WORK, f"ours-{what}", str(folder), *arguments)
     for name, cost in (("Feast's own", theirs), ("ours", ours)):
         if cost is not None:
-            print(f"  {name:<12} {_seconds(cost):>7.1f} s  peak {cost.peak:>5.2f} GiB")
+            wall, cpu = _seconds(cost)
+            print(f"  {name:<12} {wall:>7.1f} s  {cpu:>7.1f} s CPU  peak {cost.peak:>5.2f} GiB")
     said = f"peak {ours.peak:.2f} GiB (limit {peak})"
     if theirs is not None:
-        said = f"ratio {_seconds(ours) / _seconds(theirs):.2f} (limit {ratio}), {said}"
+        wall, cpu = (a / b for a, b in zip(_seconds(ours), _seconds(theirs), strict=True))
+        said = f"ratio {wall:.2f} (limit {ratio}), of CPU seconds {cpu:.2f}, {said}"
     print(f"  {said}")
 
 
-def _seconds(cost: Cost) -> float:
-    return float(cost.said.split()[-1])
+def _seconds(cost: Cost) -> tuple[float, float]:
+    """Wall and CPU seconds of the work alone."""
+    wall, cpu = map(float, cost.said.split()[-2:])
+    return wall, cpu
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from feast.repo_config import RepoConfig
 
 SERVICE = "reward_features"
-KEYS_AT_ONCE = 1_000_000  # of a point-in-time join: Feast holds a call's keys and answer in memory
+KEYS_AT_ONCE = 300_000  # of a point-in-time join: a call's keys and what they match are held
 Offline = Literal["duckdb", "spark"]
 
 

@@ -22,7 +22,7 @@ from components.materialize_features.training import (
     write_elements,
     write_training_set,
 )
-from components.sql import half, parquet, quote
+from components.sql import parquet, quarter, quote
 from components.window import Window, catalog_file, fit_bags, fit_days, read_window
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _work(day: Day, settings: Settings) -> Result:
     door = open_door(day, settings)
     with day.scratch("features") as scratch:
         database = duckdb.connect(str(scratch / "features.duckdb"))
-        database.execute(f"SET memory_limit = {quote(half(settings.memory))}")
+        database.execute(f"SET memory_limit = {quote(quarter(settings.memory))}")
         database.execute("SET TimeZone = 'UTC'")
         database.execute(f"CREATE VIEW bags AS SELECT * FROM {parquet(fit_bags(day, days))}")
         _load_deliveries(database, day, window)
@@ -119,7 +119,7 @@ def open_door(day: Day, settings: Settings) -> FeatureDoor:
         settings.registry,
         settings.redis,
         settings.offline,
-        half(settings.memory),
+        quarter(settings.memory),
     )
 
 
