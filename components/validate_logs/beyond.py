@@ -156,16 +156,18 @@ def _propensities(database: "duckdb.DuckDBPyConnection", limits: Unusual) -> lis
 
 # Of two displays of a cell, one shows what the other does with that one's propensity: so the
 # match divided by it is 1 on average, whatever else the policy may show. The error is that of a
-# ratio of sums over cells.
+# ratio of sums over cells, and no less than what true propensities would give: seldom shown
+# combinations weigh much and seldom match, so that few displays may show no match at all.
 _SELF_WEIGHT = """
     WITH cell AS (
         SELECT policy, product_id, context, sum(displays) AS n,
-               sum(displays * (displays - 1) / propensity) / (sum(displays) - 1) AS w
+               sum(displays * (displays - 1) / propensity) / (sum(displays) - 1) AS w,
+               2 * (sum(displays / propensity) - sum(displays)) / (sum(displays) - 1) AS v
         FROM cells GROUP BY ALL HAVING sum(displays) > 1
     )
     SELECT p.policy, sum(w) / sum(n),
            sqrt(greatest(sum(w * w) - 2 * (sum(w) / sum(n)) * sum(w * n)
-                + (sum(w) / sum(n)) ** 2 * sum(n * n), 0)) / sum(n),
+                + (sum(w) / sum(n)) ** 2 * sum(n * n), sum(v), 0)) / sum(n),
            coalesce(sum(n), 0)::BIGINT
     FROM (SELECT DISTINCT policy FROM bags) p LEFT JOIN cell USING (policy)
     GROUP BY ALL ORDER BY 4 DESC, 1 LIMIT 20

@@ -491,7 +491,7 @@ def test_features_stand_on_the_page_once_they_are_known():
 
 def test_warnings_stand_beside_the_verdict_and_block_nothing():
     said = page(fit_day(warnings=[f"warning {n}" for n in range(5)])).said["verdict"]
-    assert "5 warnings; none blocks the day" in said
+    assert "5 warnings, which block nothing" in said
     assert "warning 2" in said
     assert "2 more" in said
 

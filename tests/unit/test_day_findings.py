@@ -104,6 +104,19 @@ def test_the_mean_weight_of_true_propensities_is_one(tmp_path: Path) -> None:
     assert np.mean(told) == pytest.approx(1.0, abs=3 * np.std(told) / math.sqrt(len(told)))
 
 
+def test_few_displays_of_seldom_shown_combinations_cannot_tell_a_mean_weight() -> None:
+    rows = bags(0, "2026-03-10", rows=60)
+    rare = pa.array([[{"slot": "title", "element": f"t{n}"}] for n in range(60)])
+    rows = rows.set_column(rows.schema.get_field_index("creative"), "creative", rare)
+    rows = rows.set_column(rows.schema.get_field_index("propensity"), "propensity", [[1e-3] * 60])
+    with duckdb.connect() as database:
+        database.register("rows", rows)
+        database.execute("CREATE TABLE bags AS SELECT * FROM rows")
+        told = findings_of(database, "2026-03-10", {}, {}, LIMITS, WINDOWS)["findings"]
+    (weight,) = [one for one in told if one["check"] == "mean weight"]
+    assert (weight["value"], weight["outcome"]) == (0.0, "insufficient")
+
+
 def test_equal_rates_are_called_unusual_less_often_than_the_level_allows() -> None:
     rng = np.random.default_rng(0)
     warned = 0

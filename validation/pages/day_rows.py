@@ -102,7 +102,8 @@ def _notes(file: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [("insufficient", f"Copy of {file['copy_of']}, byte for byte; not counted twice")]
     notes = [] if file["read"] else [("insufficient", "Empty")]
     if file.get("late"):
-        says = f"{file['late']:,} events of displays of earlier days, counted there"
+        many = "event" if file["late"] == 1 else "events"
+        says = f"{file['late']:,} {many} of displays of earlier days, counted there"
         notes.append(("", says))
     return notes
 
