@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.day import Timed, timed
 
-SIZES = (100_000, 200_000, 400_000, 800_000)
+SIZES = (100_000, 200_000, 400_000)
 WINDOW = 28  # days that the default config learns from
 ON_PAPER = (100_000_000, 10_000_000_000)  # impressions a day
 OF_A_DAY = frozenset(
