@@ -21,6 +21,7 @@ from services.upload import upload
 if os.environ.get("GENCO_TEST_CONTAINERS") != "1":
     pytest.skip("GENCO_TEST_CONTAINERS=1 asks for containers", allow_module_level=True)
 
+pytestmark = pytest.mark.timeout(2400)  # a day, and a container for each of its steps
 TOLD_BY_THE_CLOCK = (".html", "ledger", "gate_promotion/")
 BUCKET = "s3://genco/small"
 

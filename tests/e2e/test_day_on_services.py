@@ -153,11 +153,14 @@ def test_a_run_that_kubeflows_plug_in_started_is_adopted_where_the_server_has_it
     assert (client.get_experiment_by_name(name) is None) is known
 
 
-def test_mlflow_itself_tells_of_an_alias_that_was_moved_by_hand(day, place: Place) -> None:
+def test_mlflow_itself_tells_of_an_alias_that_was_moved_by_hand(
+    place: Place, tmp_path: Path
+) -> None:
     """MLflow's own webhook reaches `genco notify --listen`, which tells people and the ledger."""
-    config, _ = day
+    config = write_config(tmp_path, "s3://genco/heard", f"work: {tmp_path}/work\n")
+    config.write_text(config.read_text().replace("name: small", "name: heard"))
     desk = deciding.open_desk(config, "anna")
-    desk.registry.point("champion", 1)
+    desk.registry.register("s3://genco/bundle", {FINGERPRINT: "f"}, {"log_loss": 0.2}, {})
     with webhook() as hook, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -170,15 +173,14 @@ def test_mlflow_itself_tells_of_an_alias_that_was_moved_by_hand(day, place: Plac
         ear = subprocess.Popen([genco, *listen, *subscribe], env=told)
         try:
             wait(lambda: is_up(f"http://127.0.0.1:{port}/healthz"))
-            desk.registry._client.delete_registered_model_alias("small", "champion")
+            desk.registry.point("champion", 1)
             wait(lambda: hook.taken)
         finally:
             ear.terminate()
             ear.wait(timeout=30)
-            desk.registry.point("champion", 1)
-    assert "Alias champion was removed" in hook.taken[0]["text"]
+    assert "Alias champion was moved to version 1" in hook.taken[0]["text"]
     found = [entry for entry in desk.ledger.entries() if entry["kind"] == "alias moved"]
-    assert [(one["alias"], one["moved_to"]) for one in found] == [("champion", None)]
+    assert [(one["alias"], one["moved_to"]) for one in found] == [("champion", 1)]
 
 
 def is_up(url: str) -> bool:
@@ -187,7 +189,7 @@ def is_up(url: str) -> bool:
     return False
 
 
-def wait(until: Callable[[], object], seconds: float = 30) -> None:
+def wait(until: Callable[[], object], seconds: float = 60) -> None:
     for _ in range(int(seconds * 10)):
         if until():
             return
