@@ -189,7 +189,9 @@ class Registry:
             for known in self._client.list_webhooks():
                 if known.url == url:
                     self._client.delete_webhook(known.webhook_id)
-            self._client.create_webhook(f"genco-{self._name}"[:62], url, events, secret=secret)
+            self._client.create_webhook(
+                f"genco-{self._name}"[:62].rstrip("-_"), url, events, secret=secret
+            )
 
     def show(self, version: Version, artifacts: Mapping[str, str]) -> None:
         """Adds text artifacts to the version's run, for people who look in MLflow."""

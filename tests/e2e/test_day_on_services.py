@@ -172,7 +172,7 @@ def test_mlflow_itself_tells_of_an_alias_that_was_moved_by_hand(
         genco = str(Path(sys.executable).with_name("genco"))
         ear = subprocess.Popen([genco, *listen, *subscribe], env=told)
         try:
-            wait(lambda: is_up(f"http://127.0.0.1:{port}/healthz"))
+            wait(lambda: is_up(f"http://127.0.0.1:{port}/healthz"), 180)
             desk.registry.point("champion", 1)
             wait(lambda: hook.taken)
         finally:
