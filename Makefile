@@ -71,7 +71,7 @@ bench-day: install  ## seconds by stage of a day of 200,000 impressions, memory,
 bench-data: install  ## ingest, Great Expectations and features beside the bare work, by size (PART=ingest)
 	$(BIN)/python -m benchmarks.data $(if $(PART),--only $(PART))
 
-bench-growth: install  ## seconds by stage as the window grows to 400,000 impressions, and extrapolated (docs/scale.md)
+bench-growth: install  ## processor seconds by stage as the window grows, and extrapolated (docs/scale.md)
 	$(BIN)/python -m benchmarks.growth
 
 bench-upworthy: install  ## clicks gained on later tests of the archive, beside seven other ways (DATA=file)

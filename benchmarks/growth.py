@@ -1,20 +1,25 @@
-"""How a day's stages grow with the impressions of its window, and what that means on paper.
+"""Processor seconds of a day's stages as its window grows, and what that means on paper.
 
 Each size is a day done from nothing in a process of its own, so every day of the window is read.
-What a further million costs is taken between the two largest sizes; beyond them everything is
+Processor seconds (of all threads) are what a day costs, and hardly depend on what else the machine
+does; gate_promotion asks the serving image in a process of its own, which is not counted. What a
+further million costs is taken between the two largest sizes; beyond them everything is
 extrapolated in a straight line, as if one machine's memory and disk had no end. See docs/scale.md.
 """
 
 import argparse
+import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.day import Timed, timed
+from benchmarks.day import CONFIG, DS
 
-SIZES = (100_000, 200_000, 400_000)
+SIZES = (50_000, 100_000, 200_000)
 WINDOW = 28  # days that the default config learns from
 ON_PAPER = (100_000_000, 10_000_000_000)  # impressions a day
 OF_A_DAY = frozenset(
@@ -22,25 +27,52 @@ OF_A_DAY = frozenset(
 )  # made once a day; the others read the window
 
 
+@dataclass(frozen=True)
+class Cost:
+    """A day done from nothing: processor seconds of each stage, and the peak GiB of its process."""
+
+    stages: dict[str, float]
+    peak: float
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
     asked = parser.parse_args()
-    told: dict[int, Timed] = {}
+    told = {}
     for size in map(int, asked.sizes.split(",")):
         with tempfile.TemporaryDirectory(prefix="genco-growth-") as folder:
             make = ["examples.storefront", "--out", folder, "--impressions", str(size)]
             subprocess.run([sys.executable, "-m", *make], check=True, stdout=subprocess.DEVNULL)
-            told[size] = timed(Path(folder), "local")
+            told[size] = cost_of(Path(folder))
     print(table(told))
     print(paper(told))
 
 
-def table(told: Mapping[int, Timed]) -> str:
-    """Seconds by stage and size, and what a further million impressions cost."""
+def cost_of(root: Path) -> Cost:
+    """What the day's own log and the operating system say of it."""
+    config = root / "bench.yaml"
+    config.write_text(CONFIG.format(root=root, runner="local"))
+    genco = str(Path(sys.executable).with_name("genco"))
+    process = subprocess.Popen(
+        [genco, "run", "--ds", DS, "--config", str(config)],
+        env={**os.environ, "GENCO_LOG": "json"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    lines = [json.loads(line) for line in process.stderr if line.startswith('{"at"')]
+    _, _, used = os.wait4(process.pid, 0)
+    ended = [line for line in lines if line["event"] == "complete"]
+    return Cost({line["stage"]: line["cpu_seconds"] for line in ended}, used.ru_maxrss / 2**20)
+
+
+def table(told: Mapping[int, Cost]) -> str:
+    """Processor seconds by stage and size, and what a further million impressions cost."""
     sizes = sorted(told)
     head = "".join(f"{size:>11,}" for size in sizes)
-    lines = [f"{'seconds at':<22}{head}{'a further million':>20}"]
+    lines = [f"{'processor seconds at':<22}{head}{'a further million':>20}"]
     for stage in told[sizes[0]].stages:
         row = [told[size].stages[stage] for size in sizes]
         shown = "".join(f"{seconds:>11.1f}" for seconds in row)
@@ -55,8 +87,8 @@ def slope(sizes: Sequence[int], values: Sequence[float]) -> float:
     return max(0.0, (values[-1] - values[-2]) / (sizes[-1] - sizes[-2]))
 
 
-def paper(told: Mapping[int, Timed]) -> str:
-    """Hours (peak: TiB) of one such machine, at sizes that nobody has run: extrapolated."""
+def paper(told: Mapping[int, Cost]) -> str:
+    """Processor hours (peak: TiB) of one process, at sizes that nobody has run: extrapolated."""
     sizes = sorted(told)
     head = "".join(f"{f'{size:,} a day':>24}" for size in ON_PAPER)
     lines = [f"{'extrapolated hours':<22}{head}"]

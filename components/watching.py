@@ -71,7 +71,7 @@ def numbers_of(result: BaseModel) -> dict[str, float]:
 def watched(stage: str, day: Day) -> Iterator[dict[str, Any]]:
     """What the block puts into the yielded numbers is told with its end."""
     numbers: dict[str, Any] = {}
-    began = time.perf_counter()
+    began = time.perf_counter(), time.process_time()
     with ExitStack() as stack:
         span = None
         if telemetry.is_configured(os.environ):
@@ -88,9 +88,12 @@ def watched(stage: str, day: Day) -> Iterator[dict[str, Any]]:
         _end(stage, day, began, numbers, "")
 
 
-def _end(stage: str, day: Day, began: float, numbers: dict[str, Any], said: str) -> None:
-    seconds = round(time.perf_counter() - began, 3)
-    _tell("FAIL" if said else "COMPLETE", stage, day, said, seconds=seconds, **numbers)
+def _end(
+    stage: str, day: Day, began: tuple[float, float], numbers: dict[str, Any], said: str
+) -> None:
+    seconds, cpu = round(time.perf_counter() - began[0], 3), time.process_time() - began[1]
+    spent = {"seconds": seconds, "cpu_seconds": round(cpu, 3)}
+    _tell("FAIL" if said else "COMPLETE", stage, day, said, **spent, **numbers)
     if telemetry.is_configured(os.environ):
         outcome = {"genco.stage": stage, "genco.outcome": "failed" if said else "done"}
         telemetry.measure(seconds, outcome)
