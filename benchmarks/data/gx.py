@@ -59,13 +59,13 @@ def _tell(rows: int, costs: dict[str, Cost]) -> None:
     if any(one != first for one in others):
         sys.exit(f"they count differently: {counts}")
     print(f"{rows:,} bags, {len(BAG_RULES)} expectations, {sum(first.values()):,} rows unexpected")
-    print(f"{'':<32} {'check':>8} {'read':>8} {'ours is':>8} {'peak':>10}")
-    ours = said["in batches, read too"]["check"]
+    heads = ("check", "read", "CPU", "ours is", "in CPU", "peak")
+    print(f"{'':<32}" + "".join(f"{head:>10}" for head in heads))
+    ours = said["in batches, read too"]
     for name, one in said.items():
-        ratio, peak = ours / one["check"], costs[name].peak
-        print(
-            f"{name:<32} {one['check']:>6.1f} s {one['read']:>6.1f} s {ratio:>6.2f} x {peak:>6.2f} GiB"
-        )
+        seconds = "".join(f"{one[key]:>8.1f} s" for key in ("check", "read", "cpu"))
+        ratios = "".join(f"{ours[key] / one[key]:>8.2f} x" for key in ("check", "cpu"))
+        print(f"{name:<32}{seconds}{ratios}{costs[name].peak:>6.2f} GiB")
 
 
 def _write(file: str, rows: int) -> None:

@@ -35,7 +35,7 @@ def _batches(suite: BagSuite, checked: list[Path], rows: int) -> Iterator["pd.Da
     empty = True
     for batch in reader:
         empty = False
-        yield batch.to_pandas(split_blocks=True)
+        yield batch.to_pandas()
     if empty:
         yield reader.schema.empty_table().to_pandas()
     database.close()
