@@ -15,7 +15,7 @@ IMAGE  ?= localhost/genco:local
 VARIANT ?= cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-containers check fix up down status compile image bench-day bench-data bench-growth bench-upworthy bench-shop bench-estimators bench-gate bench-generator bench-loop bench-reward bench-serving bench-text bench-findings contract clean
+.PHONY: help install run test test-containers check fix up down status compile image bench-day bench-data bench-growth bench-upworthy bench-shop bench-estimators bench-gate bench-generator bench-loop bench-reward bench-scaling bench-serving bench-text bench-findings contract clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -97,6 +97,9 @@ bench-reward: install  ## the reward model beside its baselines: archive (DATA=f
 
 bench-serving: install  ## one choice against its bare forward passes, and the server under a load
 	$(BIN)/python -m benchmarks.serving
+
+bench-scaling: install  ## both trainings on 2, 4, 8 GPUs of this machine (CPU=1: 2 processes over gloo)
+	$(BIN)/python -m benchmarks.scaling $(if $(CPU),--cpu)
 
 bench-text: install  ## seconds to encode texts, beside a plain loop
 	$(BIN)/python -m benchmarks.text_grams
