@@ -63,8 +63,8 @@ def settled(task: dsl.PipelineTask, stage: str, steps: Steps, tries: int) -> dsl
     task.set_caching_options(False)
     if tries > 1:
         task.set_retry(num_retries=tries - 1, backoff_duration="30s", backoff_factor=2)
-    if stage in IO_STAGES and stage != "notify":  # who was told once is not told again
-        task.set_env_variable("GENCO_PATIENCE_S", PATIENCE_S)
+        if stage in IO_STAGES and stage != "notify":  # who was told once is not told again
+            task.set_env_variable("GENCO_PATIENCE_S", PATIENCE_S)
     kubernetes.use_field_path_as_env(task, "GENCO_RUN_ID", RUN_LABEL)
     names = {name: name for name in SECRETS}
     kubernetes.use_secret_as_env(task, SECRET, names, optional=True)
