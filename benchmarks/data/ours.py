@@ -47,7 +47,7 @@ def main(root: Path, memory: str, engine: Literal["duckdb", "spark"] = "duckdb")
     told = {"ingest": ingested - began, "rules and quarantine": time.perf_counter() - ingested}
     numbers = ("read", "kept", "duplicate", "quarantined")
     told |= {number: sum(entry[number] for entry in entries) for number in numbers}
-    told |= {table: tables[table][0]["rows"] for table in ("bags", "quarantine")}
+    told |= {table: sum(one["rows"] for one in tables[table]) for table in ("bags", "quarantine")}
     print(json.dumps(told))
 
 
