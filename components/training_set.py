@@ -1,6 +1,6 @@
 """The training set and elements of an attempt, as the models read them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ class TrainingSet:
     held_out: np.ndarray
     elements: Elements
     table: pa.Table
+    days: np.ndarray = field(default_factory=lambda: np.zeros(0, "U10"))  # (n,) text
 
     def judging(self) -> "TrainingSet":
         """The same with every history as it was known when judging began.
@@ -37,6 +38,11 @@ class TrainingSet:
         known = elements.history[np.maximum(self.bags.element, 0)]
         history = np.where((self.bags.element >= 0)[..., None], known, np.nan).astype(np.float32)
         return replace(self, bags=replace(self.bags, history=history), elements=elements)
+
+    def judging_days(self) -> set[str]:
+        """The days of the rows that judge."""
+        days = self.days[self.held_out]
+        return set(np.unique(days).tolist())
 
     @property
     def train(self) -> Bags:
@@ -57,7 +63,8 @@ def read_training_set(
     rows = pq.ParquetFile(storage.fetch(day.path(NAME, "training_set.parquet"))).read()
     bags = read_bags(rows, elements, context)
     held_out = rows["held_out"].to_numpy(zero_copy_only=False)
-    return TrainingSet(bags, held_out, elements, table)
+    days = rows["ds"].cast(pa.string()).to_numpy(zero_copy_only=False).astype("U10")
+    return TrainingSet(bags, held_out, elements, table, days)
 
 
 def fetch_folder(day: Day, prefix: str, target: Path) -> Path:

@@ -104,6 +104,13 @@ class Training(Frozen):
     checkpoints: Literal["work", "store"] = "work"
 
 
+class RewardTraining(Training):
+    """start: the champion's weights instead of none; a day judged against another champion is then
+    another attempt."""
+
+    start: Literal["nothing", "champion"] = "nothing"
+
+
 class Registry(Frozen):
     """MLflow: its tracking URI (default: SQLite beside the store).
 
@@ -203,7 +210,7 @@ class Config(Frozen):
     quality: Quality = Quality()
     ingest: Ingest = Ingest()
     features: Features = Features()
-    train_reward: Training = Training()
+    train_reward: RewardTraining = RewardTraining()
     train_generator: Training = Training()
     registry: Registry = Registry()
     identity: Identity | None = None

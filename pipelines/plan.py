@@ -16,6 +16,7 @@ from components.materialize_features.stage import Settings as MaterializeFeature
 from components.notify.stage import Settings as Notify
 from components.publish_policy.stage import Settings as PublishPolicy
 from components.register_version.stage import Settings as RegisterVersion
+from components.start import Beginning
 from components.train_generator.stage import Settings as TrainGenerator
 from components.train_reward.stage import Settings as TrainReward
 from components.validate_logs.stage import Settings as ValidateLogs
@@ -61,6 +62,7 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
             engine=config.ingest.engine,
             threads=config.ingest.threads,
             identity=identity,
+            start=Beginning(**registry) if config.train_reward.start == "champion" else None,
         ),
         "validate_logs": ValidateLogs(
             quarantined_share=config.quality.quarantined_share,

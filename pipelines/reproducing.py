@@ -22,6 +22,7 @@ from components.ingest_logs import stage as ingesting
 from components.materialize_features import stage as materializing
 from components.plan import day_of, settings_of
 from components.register_version.stage import open_registry
+from components.start import copy_start
 from components.train_generator import stage as generating
 from components.train_reward import stage as rewarding
 from components.training_set import fetch_folder
@@ -55,7 +56,7 @@ def reproduce(file: Path, number: int, force: bool) -> dict[str, Any]:
             raise Refused(str(error)) from error
         plan = _plan(config, Path(scratch), manifest["ds"])
         notes = _same_code(manifest, json.loads(plan)["gate_promotion"]["identity"], force)
-        day = _again(plan, manifest, force, notes)
+        day = _again(plan, place, manifest, force, notes)
         made = fetch_folder(day, day.path(generating.NAME, "bundle"), Path(scratch) / "made")
         evidence = json.loads((sealed / "evidence.json").read_text())
         differences = compare_bundles(sealed, made)
@@ -82,7 +83,9 @@ def _plan(config: Config, scratch: Path, ds: str) -> str:
     store, work = scratch / "store", scratch / "work"
     alone = {"store": str(store), "work": str(work), "features": features}
     apart = config.model_copy(update=alone)
-    return json.dumps(plan_of(apart, str(work), f"sqlite:///{work}/mlflow.db", "reproduce"))
+    told = plan_of(apart, str(work), f"sqlite:///{work}/mlflow.db", "reproduce")
+    told[ingesting.NAME]["start"] = None  # what was begun from is in the version's manifest
+    return json.dumps(told)
 
 
 def _same_code(manifest: dict[str, Any], now: dict[str, Any], force: bool) -> list[str]:
@@ -101,7 +104,7 @@ def _same_code(manifest: dict[str, Any], now: dict[str, Any], force: bool) -> li
     return other
 
 
-def _again(plan: str, manifest: dict[str, Any], force: bool, notes: list[str]) -> Day:
+def _again(plan: str, place: Day, manifest: dict[str, Any], force: bool, notes: list[str]) -> Day:
     """The day of the scratch run, trained."""
     settings = settings_of(plan, ingesting.NAME, ingesting.Settings)
     arrived = ingesting.run(day_of(plan, manifest["ds"]), settings)
@@ -118,6 +121,8 @@ def _again(plan: str, manifest: dict[str, Any], force: bool, notes: list[str]) -
     fit = validating.run(day, settings_of(plan, validating.NAME, validating.Settings))
     if not fit.fit:
         raise Failed(f"the day was fit then and is not now: {' '.join(fit.reasons)}")
+    if "start" in manifest:
+        copy_start(place, day, manifest["start"])
     for stage in (materializing, rewarding, generating):
         stage.run(day, settings_of(plan, stage.NAME, stage.Settings))  # type: ignore[arg-type]
     return day
@@ -133,4 +138,5 @@ def _evidence(
         known = registry.get(int(was["incumbent"]["version"]))
     champion = None if known is None else read_champion(place, known)
     value = was["policy_value"]
-    return evaluating.measure(day, settings, champion, Look(value["looks"], value["level"]))
+    look = Look(value["looks"], value["level"])
+    return evaluating.measure(day, settings, champion, look)[0]

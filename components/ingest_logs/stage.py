@@ -27,6 +27,7 @@ from components.ingest_logs.making import (
 from components.ingest_logs.release import Release, active_releases
 from components.ingest_logs.schema import schema_of
 from components.ingest_logs.typed import Shape
+from components.start import Beginning, champion_start, write_start
 from validation.contract import Rule, bag_rules, fingerprint
 from validation.rulings import Ruling, ruled
 
@@ -53,6 +54,7 @@ class Settings(Frozen):
     memory: str
     threads: int | None = None
     identity: dict[str, Any]
+    start: Beginning | None = None  # whose champion the reward model begins from
 
 
 class Result(Frozen):
@@ -88,7 +90,9 @@ def run(day: Day, settings: Settings) -> Result:
     again = [dt for dt in made if not storage.exists(_done(dt, made[dt]))]
     unreadable = _make(day, settings, files, catalog, made, again, releases) if again else {}
     place = _write_catalog(day, catalog)
-    attempt = digest({"days": made, "ds": day.ds, "identity": settings.identity})
+    start = champion_start(day, settings.start)
+    parts = {"days": made, "ds": day.ds, "identity": settings.identity}
+    attempt = digest(parts if start is None else parts | {"start": start.manifest})
     result = Result(
         day=day.model_copy(update={"attempt": attempt}),
         catalog=place,
@@ -100,6 +104,8 @@ def run(day: Day, settings: Settings) -> Result:
     kept = result.model_dump(
         mode="json", exclude={"day": {"store", "endpoint", "work"}, "again": True}
     )
+    if start is not None:
+        write_start(result.day, start)
     storage.write(result.day.path(NAME, "result.json"), to_json(kept))
     return result
 
@@ -137,7 +143,7 @@ def _attempt(
     ]
     rules = fingerprint(_rules(settings))
     shape = settings.model_dump(
-        exclude={"logs", "catalog", "endpoint", "memory", "threads", "identity", "rules"}
+        exclude={"logs", "catalog", "endpoint", "memory", "threads", "identity", "rules", "start"}
     )
     shape.pop("window_days")
     released = [(r.file, r.rows, r.waived) for r in releases if first <= r.ds <= last]

@@ -28,6 +28,7 @@ from components.day import Day, Frozen, to_json
 from components.materialize_features.stage import NAME as FEATURES
 from components.register_version.card import model_card
 from components.register_version.sbom import sbom
+from components.start import read_start
 from components.train_generator.stage import NAME as GENERATOR
 from components.training_set import fetch_folder, upload_folder
 from components.window import read_window
@@ -126,6 +127,7 @@ def _seal(day: Day, settings: Settings, facts: dict[str, Any], place: str) -> st
     """Uploads the sealed bundle; returns its card."""
     storage = day.storage()
     features = json.loads(storage.read(day.path(FEATURES, "result.json")))
+    start = read_start(day)
     with day.scratch("bundle") as scratch:
         folder = fetch_folder(day, day.path(GENERATOR, "bundle"), scratch)
         bundle = load_bundle(folder, sealed=False)
@@ -149,6 +151,7 @@ def _seal(day: Day, settings: Settings, facts: dict[str, Any], place: str) -> st
                 "feature_service": features["fingerprint"],
                 "seed": settings.identity["seed"],
                 "parent_version": facts["incumbent"]["version"],
+                **({} if start is None else {"start": start.model_dump()}),
             },
         )
         signer = open_signer(storage, Path(day.work))

@@ -9,6 +9,7 @@ from components.checkpoints import Checkpoint, Kept, checkpoint_of
 from components.day import Day, Frozen, to_json
 from components.devices import watched
 from components.errors import Refused
+from components.start import read_start, start_reward
 from components.together import trained
 from components.training_set import TrainingSet, read_training_set
 from model.bags import Bags
@@ -36,13 +37,14 @@ class Settings(Frozen):
 
 
 class Result(Frozen):
-    """Rows learned from and tuned on, the base rate, and the device used."""
+    """Rows learned from and tuned on, the base rate, the device used, and what it began from."""
 
     train: int
     tuned: int
     clicks: int
     base_reward: float
     device: str
+    start: str = "nothing"
 
 
 def run(day: Day, settings: Settings) -> Result:
@@ -59,8 +61,9 @@ def _work(day: Day, settings: Settings, device: str, processes: Processes) -> Re
             "lengthen window_days or shorten holdout"
         )
     tuning = tuning_rows(train, settings.by_product)
+    start, begun = _start(day, rows, settings)
     checkpoint = checkpoint_of(day, NAME, settings.checkpoints, processes.rank == 0)
-    reward = fit(rows, train, tuning, settings, device, checkpoint, processes)
+    reward = fit(rows, train, tuning, settings, device, checkpoint, processes, start)
     if processes.rank == 0:
         _leave(day, reward)
         checkpoint.over()
@@ -70,7 +73,24 @@ def _work(day: Day, settings: Settings, device: str, processes: Processes) -> Re
         clicks=int(train.clicks.sum()),
         base_reward=base_reward(train, settings.target),
         device=device,
+        start=begun,
     )
+
+
+def _start(day: Day, rows: TrainingSet, settings: Settings) -> tuple[Reward | None, str]:
+    """The champion's reward model where the attempt begins from it and both have the same sizes."""
+    start = read_start(day)
+    if start is None:
+        return None, "nothing"
+    reward, said = start_reward(day, start, rows.judging_days())
+    if reward is not None and not reward.starts(reward_config(settings)):
+        return None, f"nothing: {said} has other members, ranks, buckets or heads"
+    return reward, said
+
+
+def reward_config(settings: Settings) -> RewardConfig:
+    """The model's defaults with the configured changes."""
+    return RewardConfig(target=settings.target, **settings.options)  # type: ignore[arg-type]
 
 
 def _leave(day: Day, reward: Reward) -> None:
@@ -92,10 +112,11 @@ def fit(
     device: str,
     checkpoint: Checkpoint | None = None,
     processes: Processes = ALONE,
+    start: Reward | None = None,
 ) -> Reward:
-    """The reward model of the rows not marked for tuning; a killed run's checkpoint is gone on
-    from."""
-    config = RewardConfig(target=settings.target, **settings.options)  # type: ignore[arg-type]
+    """The reward model of the rows not marked for tuning, begun where `start` ended; a killed run's
+    checkpoint is gone on from."""
+    config = reward_config(settings)
     try:
         return fit_reward(
             train.take(np.flatnonzero(~tuning)),
@@ -106,6 +127,7 @@ def fit(
             seed=settings.seed,
             device=device,
             checkpoint=checkpoint and checkpoint.file,
+            start=start,
             progress=watched("reward model") if processes.rank == 0 else None,
             processes=processes,
             saved=checkpoint and checkpoint.saved,

@@ -3,6 +3,8 @@
 import math
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from model.codes import coded
 from model.reward.config import RewardConfig
@@ -28,6 +30,20 @@ class Batches:
         self.products, self._seed = len(names), seed
         self._whole = self.rows / max(len(names), 1) < FEW_ROWS
         self._pass, self._order = -1, np.arange(self.rows)
+        self._sent: tuple[int, Tensor] | None = None
+
+    def there(self, step: int, device: torch.device) -> Tensor:
+        """As `at`, on the device: a pass's order is sent once, from pinned memory."""
+        places = self.at(step)
+        if device.type != "cuda":
+            return torch.from_numpy(places)
+        if self._sent is None or self._sent[0] != self._pass:
+            order = torch.from_numpy(self._order).pin_memory().to(device, non_blocking=True)
+            self._sent = (self._pass, order)
+        if self.size >= self.rows:
+            return self._sent[1]
+        place = step % (self.rows // self.size)
+        return self._sent[1][place * self.size : (place + 1) * self.size]
 
     def at(self, step: int) -> np.ndarray:
         """Indices of the step's rows."""

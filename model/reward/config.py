@@ -19,6 +19,7 @@ class RewardConfig:
     anchored: how far off the drawn members' anchors lie, in deviations of the prior.
     landmarks: elements of a slot whose embeddings span the smooth term (smooth.py); 0 = none.
     comparison: share of the loss that compares combinations of a product with each other.
+    most_gib: memory that the weights, their gradients, moments and copies may take while learning.
     """
 
     target: Literal["click", "conversion", "value"] = "click"
@@ -48,3 +49,4 @@ class RewardConfig:
     scale_context: float = 0.7
     scale_interaction: float = 0.05
     scale_context_element: float = 0.04
+    most_gib: float = 4.0

@@ -18,8 +18,8 @@ from model.reward.calibration import Calibration, fit_calibration, level_shift
 from model.reward.compact import only_used
 from model.reward.config import RewardConfig
 from model.reward.dispersion import estimated
-from model.reward.encoding import fit_encoding
-from model.reward.network import HEADS, RewardNetwork
+from model.reward.encoding import Encoding, fit_encoding
+from model.reward.network import HEADS, RewardNetwork, learning_gib
 from model.reward.reward import Reward
 from model.reward.rows import member_weights, rows_of, tuning_of
 from model.reward.training import Learner, Lesson
@@ -73,6 +73,7 @@ def fit_reward(
         train.history,
         config.landmarks,
     )
+    _check_size(encoding, config)
     inputs = encoding.element_inputs(elements.take(shown)).to(device)
     values = product_values(train)
     weight = member_weights(train, config.members, rng)
@@ -168,6 +169,18 @@ def _check(train: Bags, config: RewardConfig, event: str) -> None:
         raise ValueError(
             f"the target is value, but {train.conversions.sum():,.0f} conversions were worth "
             f"{train.value.sum():g} in all; send values with conversions, or choose conversion"
+        )
+
+
+def _check_size(encoding: Encoding, config: RewardConfig) -> None:
+    elements = len(encoding.own)
+    rest = len(encoding.shared) + len(encoding.products) + encoding.dense_width
+    needed = learning_gib(elements, rest, config, HEADS + (config.target == "value"))
+    if needed > config.most_gib:
+        raise ValueError(
+            f"learning {elements:,} elements that were shown, with {config.members} members, takes "
+            f"{needed:.1f} GiB for weights alone, expected at most {config.most_gib:g}; lower "
+            "members, interaction or context_rank, shorten the window, or raise most_gib"
         )
 
 

@@ -33,12 +33,8 @@ def comparison_loss(
     exposed = trials[:, None].clamp(min=1e-9).log() + weight.clamp(min=1e-9).log() + logits
     shape = (groups, logits.shape[1])
     index = group[:, None].expand_as(exposed)
-    peak = torch.full(shape, -torch.inf, device=logits.device).scatter_reduce(
-        0, index, exposed.detach(), "amax"
-    )
-    mass = torch.zeros(shape, device=logits.device).index_add(
-        0, group, (exposed - peak[group]).exp()
-    )
+    peak = logits.new_full(shape, -torch.inf).scatter_reduce(0, index, exposed.detach(), "amax")
+    mass = logits.new_zeros(shape).index_add(0, group, (exposed - peak[group]).exp())
     level = mass.log() + peak
     fell = weight * events[:, None]
     if processes.count == 1:

@@ -211,6 +211,17 @@ class RewardNetwork(nn.Module):
         return total
 
 
+COPIES = 6  # of each weight while learning: itself, gradient, two moments, anchor, the best so far
+
+
+def learning_gib(elements: int, rest: int, config: RewardConfig, heads: int = HEADS) -> float:
+    """GiB that learning so many elements' own weights takes, and `rest` rows of other tables."""
+    width = config.members * (heads + config.interaction + config.context_rank)
+    terms = config.members * heads
+    numbers = (elements + rest) * width + config.buckets * terms
+    return COPIES * 4 * numbers / 2**30
+
+
 def factor_scale(config: RewardConfig) -> float:
     """Prior scale of a factor's entry such that <u, u'> has the configured scale."""
     return (config.scale_interaction**2 / max(config.interaction, 1)) ** 0.25

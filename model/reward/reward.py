@@ -180,6 +180,13 @@ class Reward:
             torch.from_numpy(candidates >= 0).to(device),
         )
 
+    def starts(self, config: RewardConfig) -> bool:
+        """Whether a training of this config can begin from here (warm.py)."""
+        own, sizes = self._config, ("members", "interaction", "context_rank", "buckets")
+        heads = HEADS + (config.target == "value")
+        alike = all(getattr(own, name) == getattr(config, name) for name in sizes)
+        return alike and heads == self._network.heads
+
     def warm(self, network: RewardNetwork, encoding: Encoding) -> None:
         """Copies what this model learned into a network that is about to be trained."""
         warm_start(network, encoding, self._network, self._encoding)

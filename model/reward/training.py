@@ -78,8 +78,8 @@ class Learner:
     def advance(self) -> Tensor:
         """One step; the loss a click of this process' rows, on the device."""
         config, rows, learning = self.config, self.lesson.rows, self.processes
-        every = self.batches.at(self.done)
-        index = torch.from_numpy(every[learning.part(len(every))]).to(rows.clicks.device)
+        every = self.batches.there(self.done, rows.clicks.device)
+        index = every[learning.part(len(every))]
         for group in self.optimiser.param_groups:
             group["lr"] = config.learning_rate * self._share()
         inputs, batch, keep = needed(self.lesson.inputs, rows.take(index), self._keep())
@@ -106,13 +106,13 @@ class Learner:
         )  # fmt: skip
         loss = (1 - config.comparison) * level + config.comparison * within
         if self.converts:
-            chosen = rows.take(torch.nonzero(rows.clicks > 0)[:, 0])
+            chosen = _with(rows, rows.clicks)
             after, _ = network.logits(outputs, chosen.batch, head=1)
             final = chosen.weight * chosen.converted[:, None]
             loss = loss + binomial_loss(after, chosen.conversions, chosen.clicks, final)
         loss = loss / config.dispersion
         if network.heads > VALUE:
-            chosen = rows.take(torch.nonzero(rows.evidence > 0)[:, 0])
+            chosen = _with(rows, rows.evidence)
             ratio, _ = network.logits(outputs, chosen.batch, head=VALUE)
             loss = loss + value_loss(ratio, chosen.ratio, chosen.evidence, chosen.weight)
         return loss
@@ -187,12 +187,19 @@ class Learner:
         return self.done
 
 
+def _with(rows: Rows, counts: Tensor) -> Rows:
+    """The rows where something was counted. On a GPU all of them, the others weighing nothing:
+    choosing would make the host wait."""
+    return rows if counts.is_cuda else rows.take(torch.nonzero(counts > 0)[:, 0])
+
+
 def needed(
     inputs: ElementInputs, rows: Rows, keep: Tensor | None
 ) -> tuple[ElementInputs, Rows, Tensor | None]:
-    """The elements that these rows show, and the rows pointing to them; all where they are few."""
+    """The elements that these rows show, and the rows pointing to them; all where they are few, or
+    on a GPU, where finding them would make the host wait."""
     shown = rows.batch.element
-    if shown.numel() >= len(inputs.own):
+    if shown.is_cuda or shown.numel() >= len(inputs.own):
         return inputs, rows, keep
     used = torch.unique(shown[shown >= 0])
     place = torch.where(shown >= 0, torch.searchsorted(used, shown), -1)

@@ -10,6 +10,7 @@ from planted import CONTEXT, SLOTS, Planted, halves, planted
 from model.elements import Elements
 from model.reward.config import RewardConfig
 from model.reward.fit import Reward, fit_reward
+from model.reward.network import learning_gib
 
 QUICK = RewardConfig(members=2, steps=60, buckets=512, learning_rate=0.05)
 MANY = 200_000
@@ -147,6 +148,16 @@ def test_labels_that_are_not_final_change_no_prediction(world: Planted) -> None:
         for bags in (flags, all_clicked)
     ]
     assert np.abs(told[0] - told[1]).max() < 1e-3
+
+
+def test_more_elements_than_memory_holds_are_refused_before_a_weight_is_made(
+    world: Planted,
+) -> None:
+    """Five million shown elements take more than the default allows; the sentence says what to do."""
+    assert learning_gib(5_000_000, 100_000, RewardConfig()) > RewardConfig().most_gib
+    assert learning_gib(1_000_000, 100_000, RewardConfig()) < RewardConfig().most_gib
+    with pytest.raises(ValueError, match=r"learning 48 elements.*at most 1e-06; lower members"):
+        learn(world, replace(QUICK, most_gib=1e-6))
 
 
 def test_a_catalog_of_many_elements_trains_and_predicts(world: Planted) -> None:

@@ -1,5 +1,7 @@
 """What makes a training step cheap changes nothing of what it learns."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from model.reward.config import RewardConfig
 from model.reward.encoding import fit_encoding
 from model.reward.network import RewardNetwork
 from model.reward.rows import member_weights, rows_of
+from model.reward.static_step import How, StaticStep, as_kind, both_logits
 from model.reward.training import Learner, Lesson, needed
 
 QUICK = RewardConfig(members=2, buckets=512, dispersion=1.0, batch=500, passes=0.1)
@@ -85,6 +88,42 @@ def test_a_step_that_reads_its_own_elements_alone_has_the_same_gradient(
     for name, gradient in found[1].items():
         assert (gradient is None) == (found[0][name] is None)
         assert gradient is None or torch.allclose(found[0][name], gradient, atol=1e-5), name
+
+
+def test_the_step_of_fixed_shapes_has_the_same_log_odds(world: Planted) -> None:
+    network, lesson = lesson_of(world)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+    some = lesson.rows.take(torch.arange(300))
+    some.batch.element[::7, 1] = -1
+    outputs = network.elements(lesson.inputs)
+    for kind, near in ((torch.float32, 1e-5), (torch.bfloat16, 0.05)):
+        told = as_kind(some, kind)
+        click, within, after = both_logits(network, outputs, told.batch, kind)
+        whole, part = network.logits(outputs, some.batch)
+        assert torch.allclose(click, whole, atol=near)
+        assert torch.allclose(within, part, atol=near)
+        assert torch.allclose(after, network.logits(outputs, some.batch, head=1)[0], atol=near)
+
+
+def test_the_step_of_fixed_shapes_has_the_learners_gradient(world: Planted) -> None:
+    sold = replace(world.bags, conversions=world.bags.clicks * (np.arange(len(world.bags)) % 3 > 0))
+    network, lesson = lesson_of(replace(world, bags=sold))
+    twin, _ = lesson_of(world)
+    rows = lesson.rows.take(torch.arange(500))
+    learner = Learner(network, lesson, QUICK, 0)
+    loss = learner._row_loss(network.elements(lesson.inputs), rows) * (3000 / 500)
+    (loss + network.penalty(QUICK)).sum().backward()
+    groups = learner.batches.products
+    step = StaticStep(twin, lesson.inputs, as_kind(rows, torch.float32), QUICK, groups, 3000, How())
+    step.gradients()
+    for name, parameter in network.named_parameters():
+        other = twin.get_parameter(name).grad
+        assert (parameter.grad is None) == (other is None), name
+        if parameter.grad is not None and other is not None:
+            off = (parameter.grad - other).norm() / parameter.grad.norm().clamp(min=1e-9)
+            assert off < 1e-4, name
 
 
 def test_many_elements_are_found_as_one_by_one(world: Planted, monkeypatch) -> None:

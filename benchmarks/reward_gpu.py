@@ -1,0 +1,298 @@
+"""How fast the reward model trains on one GPU, against its floor: `python3 -m benchmarks.reward_gpu`.
+
+Torch and model/ alone. Every version is checked against float64 on the CPU first. Then each trains
+on made rows of 4 slots, 5 members and 24 context columns that lie on the device, for a catalog of
+2,000 elements and one of 1,000,000.
+
+The floor is the larger of operations over the matrix rate and bytes over the bandwidth of a copy,
+both measured in the same run. Bytes: every tensor of the batch's rows and of the elements' inputs
+read once, as it is held; every weight and both of its moments read and written once, anchors read
+once. Nothing in between is counted: neither the table of what elements contribute nor gradients.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.reward.config import RewardConfig
+from model.reward.encoding import ElementInputs
+from model.reward.loss import binomial_loss, comparison_loss
+from model.reward.network import Batch, RewardNetwork
+from model.reward.rows import Rows
+from model.reward.static_step import How, StaticStep, as_kind
+from model.reward.text import Grams
+
+SLOTS, CONTEXT, DENSE, GRAMS, BUCKETS = 4, 24, 16, 12, 16384
+CONFIG = RewardConfig(buckets=BUCKETS, dispersion=1.0)
+SHARE = 0.25
+VERSIONS = {
+    "eager": How(),
+    "eager bf16": How(torch.bfloat16),
+    "fp32 compiled, graph": How(compiled=True, graph=True),
+    "bf16 compiled, graph": How(torch.bfloat16, compiled=True, graph=True),
+}
+BEST = "bf16 compiled, graph"
+TIMED = (
+    (2_000, 65_536, ("eager", BEST)),
+    (2_000, 1 << 20, ("eager", "fp32 compiled, graph", BEST)),
+    (1_000_000, 1 << 20, ("eager", BEST)),
+    (2_000, 1 << 22, (BEST,)),
+    (1_000_000, 65_536, ("eager", BEST)),
+)
+
+
+class Sizes(SimpleNamespace):
+    """What a network asks of an encoding."""
+
+    context_width, dense_width, smooth_width, history_width = CONTEXT, DENSE, 0, -1
+    buckets = BUCKETS
+
+
+def network_of(elements: int, products: int, seed: int) -> RewardNetwork:
+    """Weights at their start, none at 0."""
+    sizes: Any = Sizes(
+        slots=range(SLOTS), products=range(products), shared=range(64), own=range(elements)
+    )
+    network = RewardNetwork(sizes, CONFIG)
+    chance = torch.Generator().manual_seed(seed)
+    network.start(CONFIG, chance)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=chance))
+    return network
+
+
+def inputs_of(elements: int, seed: int) -> ElementInputs:
+    """Of every element some n-grams, a dense block and an id."""
+    chance = torch.Generator().manual_seed(seed)
+    held = elements * GRAMS
+    grams = Grams(
+        torch.randint(BUCKETS, (held,), generator=chance),
+        torch.rand(held, generator=chance) / GRAMS**0.5,
+        torch.arange(elements + 1) * GRAMS,
+    )
+    return ElementInputs(
+        grams,
+        torch.randn(elements, DENSE, generator=chance) / DENSE**0.5,
+        torch.zeros(elements, 0),
+        torch.randint(65, (elements,), generator=chance),
+        torch.arange(1, elements + 1),
+        torch.arange(elements) % SLOTS,
+    )
+
+
+def rows_of(size: int, elements: int, products: int, seed: int, device: str) -> Rows:
+    """Rows of products that own an even share of the elements each; a slot in ten is absent."""
+    chance = torch.Generator(device).manual_seed(seed)
+
+    def whole(top: int, *shape: int) -> Tensor:
+        return torch.randint(top, shape, generator=chance, device=device)
+
+    product = whole(products, size)
+    each = elements // products // SLOTS
+    slots = torch.arange(SLOTS, device=device)
+    element = (product[:, None] * each + whole(each, size, SLOTS)) * SLOTS + slots
+    element = torch.where(whole(10, size, SLOTS) == 0, -1, element)
+    context = (whole(4, size, CONTEXT) == 0).float()
+    ones = torch.ones(size, device=device)
+    clicks = (whole(30, size) == 0).float()
+    bought = clicks * (whole(5, size) == 0)
+    weight = 1 + 0.9 * (2 * whole(2, size, CONFIG.members) - 1.0)
+    weight[:, 0] = 1
+    batch = Batch(element, product + 1, context, torch.zeros(size, SLOTS, 0, device=device))
+    return Rows(
+        batch, product, clicks, ones, bought, weight, ones.clone(), ones.clone(), ones.clone(),
+        torch.zeros(size, device=device),
+    )  # fmt: skip
+
+
+def moved(part: Any, device: str, kind: torch.dtype | None = None) -> Any:
+    """A dataclass of tensors elsewhere, floating numbers as `kind`."""
+    if isinstance(part, Tensor):
+        return part.to(device, kind) if kind and part.is_floating_point() else part.to(device)
+    return type(part)(**{name: moved(value, device, kind) for name, value in vars(part).items()})
+
+
+def truth(
+    network: RewardNetwork, inputs: ElementInputs, rows: Rows, groups: int, total: int
+) -> tuple[Tensor, Tensor]:
+    """(loss, all gradients) of the production network's own code, in float64 on the CPU."""
+    network = network.double()
+    inputs, rows = moved(inputs, "cpu", torch.float64), moved(rows, "cpu", torch.float64)
+    outputs = network.elements(inputs)
+    logits, within = network.logits(outputs, rows.batch)
+    weight = rows.weight * rows.mature[:, None]
+    level = binomial_loss(logits, rows.clicks, rows.displays, weight)
+    apart = comparison_loss(within, rows.clicks, rows.displays, weight, rows.group, groups)
+    after, _ = network.logits(outputs, rows.batch, head=1)
+    loss = 0.5 * level + 0.5 * apart
+    final = rows.weight * rows.converted[:, None]
+    loss = loss + binomial_loss(after, rows.conversions, rows.clicks, final)
+    whole = (loss * (total / len(rows.clicks)) + network.penalty(CONFIG)).sum()
+    whole.backward()
+    return whole.detach(), gradients(network)
+
+
+def gradients(network: RewardNetwork) -> Tensor:
+    """All gradients in one vector."""
+    held = [p.grad if p.grad is not None else torch.zeros_like(p) for p in network.parameters()]
+    return torch.cat([g.detach().double().cpu().flatten() for g in held])
+
+
+def checked(size: int, device: str, seed: int) -> None:
+    """Prints how far each version lies from float64."""
+    elements, products = 800, 20
+    rows, inputs = rows_of(size, elements, products, seed, device), inputs_of(elements, seed)
+    exact, slope = truth(network_of(elements, products, seed), inputs, rows, products, 7 * size)
+    for name, how in VERSIONS.items():
+        if how.compiled and (device == "cpu" or name != BEST):
+            continue
+        network = network_of(elements, products, seed).to(device)
+        step = StaticStep(
+            network, inputs.to(device), as_kind(rows, how.kind), CONFIG, products, 7 * size, how
+        )
+        loss, found = step.gradients(), gradients(network)
+        off = float((found - slope).norm() / slope.norm())
+        bad = abs(float(loss) / float(exact) - 1)
+        print(f"check {name:22s} loss {bad:.1e}  gradient {off:.1e}", flush=True)
+        assert off < 2e-2, f"{name} is wrong"
+
+
+def floor_of(step: StaticStep, rate: float, bandwidth: float) -> tuple[float, float, float]:
+    """(seconds, operations, bytes) that a step takes at least."""
+    rows, network, inputs = step.rows, step.network, step.inputs
+    size, m = len(rows.clicks), network.members
+    width = m * (2 + network.context_rank)
+    operations = 6.0 * size * CONTEXT * width + 6.0 * len(inputs.own) * DENSE * network.width
+    weights = sum(p.numel() for p in network.parameters())
+    anchors = sum(b.numel() for b in network.buffers())
+    moved_bytes = held_bytes(rows) + held_bytes(inputs) + 24.0 * weights + 4.0 * anchors
+    return max(operations / rate, moved_bytes / bandwidth), operations, moved_bytes
+
+
+def held_bytes(part: Any) -> float:
+    """Bytes of a dataclass' tensors."""
+    if isinstance(part, Tensor):
+        return float(part.numel() * part.element_size())
+    return sum(held_bytes(value) for value in vars(part).values())
+
+
+def milliseconds(run: Callable[[], object], times: int = 10) -> float:
+    """Median of device times, after a warm-up."""
+    for _ in range(3):
+        run()
+    found = []
+    for _ in range(times):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        run()
+        end.record()
+        end.synchronize()
+        found.append(start.elapsed_time(end))
+    return statistics.median(found)
+
+
+def ceilings() -> tuple[float, float]:
+    """(bf16 matmul operations a second, bytes a second of a copy), measured here and now."""
+    n = 8192
+    a, b = (torch.randn(n, n, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    rate = 2.0 * n**3 / milliseconds(lambda: a @ b) * 1e3
+    source = torch.randn(1 << 30, device="cuda")
+    to = torch.empty_like(source)
+    return rate, 2.0 * source.numel() * 4 / milliseconds(lambda: to.copy_(source)) * 1e3
+
+
+def timed(name: str, elements: int, size: int, ceiling: tuple[float, float]) -> None:
+    """Prints one line; a version that does not run says why and the rest go on."""
+    how, products = VERSIONS[name], max(elements // 40, 1)
+    torch._dynamo.reset()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    began = time.perf_counter()
+    try:
+        rows = as_kind(rows_of(size, elements, products, 5, "cuda"), how.kind)
+        network = network_of(elements, products, 5).cuda()
+        inputs = inputs_of(elements, 5).to("cuda")
+        step = StaticStep(network, inputs, rows, CONFIG, products, 7 * size, how)
+        for _ in range(2):
+            step.run()
+        torch.cuda.synchronize()
+        ready = time.perf_counter() - began
+        first = milliseconds_quietly(step)
+        again = milliseconds_quietly(step)
+        assert bool(torch.isfinite(step.found)), "the loss is no number"
+    except Exception as error:
+        torch.cuda.set_sync_debug_mode("default")
+        print(f"time  {name:22s} B {size}: {type(error).__name__}: {str(error)[:400]}", flush=True)
+        return
+    least, operations, moved_bytes = floor_of(step, *ceiling)
+    spent = min(first, again) / 1e3
+    print(
+        f"time  {name:22s} elements {elements:9,d}  B {size:9,d}  {first:8.3f} ms, again "
+        f"{again:8.3f}  {size / spent:14,.0f} rows/s  floor {least * 1e3:7.3f} ms "
+        f"({moved_bytes / 1e6:,.0f} MB, {operations / 1e9:,.1f} GFLOP)  {least / spent:6.1%} of the "
+        f"floor  peak {torch.cuda.max_memory_allocated() / 2**30:5.2f} GiB  (ready in {ready:.0f} s)",
+        flush=True,
+    )  # fmt: skip
+    if name == BEST:
+        profiled(step)
+
+
+def milliseconds_quietly(step: StaticStep) -> float:
+    """Median of device times; a host sync inside a step is an error."""
+    found = []
+    for _ in range(10):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.set_sync_debug_mode("error")
+        start.record()
+        step.run()
+        end.record()
+        torch.cuda.set_sync_debug_mode("default")
+        end.synchronize()
+        found.append(start.elapsed_time(end))
+    return statistics.median(found)
+
+
+def profiled(step: StaticStep, rows: int = 8) -> None:
+    """Prints the kernels that take the time, summed over three steps."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CUDA]) as seen:
+        for _ in range(3):
+            step.run()
+        torch.cuda.synchronize()
+    spent = sorted(seen.key_averages(), key=lambda e: -e.self_device_time_total)
+    total = sum(e.self_device_time_total for e in spent)
+    for event in spent[:rows]:
+        share, each = event.self_device_time_total / total, event.self_device_time_total / 3e3
+        print(f"kernel {share:6.1%} {each:8.3f} ms/step x{event.count // 3:4d}  {event.key[:100]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda", help="cpu: the checks alone")
+    parser.add_argument("--seconds", type=float, default=240, help="no line is begun after so long")
+    asked = parser.parse_args()
+    began = time.perf_counter()
+    checked(3000, asked.device, seed=int(time.time()) % 1000)
+    if asked.device == "cpu":
+        return
+    ceiling = ceilings()
+    print(
+        f"{torch.cuda.get_device_name()}, torch {torch.__version__}: {ceiling[0] / 1e12:.0f} TFLOP/s "
+        f"bf16 matmul, {ceiling[1] / 1e12:.2f} TB/s copy", flush=True
+    )  # fmt: skip
+    for elements, size, names in TIMED:
+        for name in names:
+            if time.perf_counter() - began < asked.seconds:
+                timed(name, elements, size, ceiling)
+
+
+if __name__ == "__main__":
+    main()
