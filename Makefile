@@ -92,7 +92,7 @@ bench-generator: install  ## the generator: known truth, reward hacking probe, o
 bench-loop: install  ## 20 closed-loop days in five shops against seven baselines: build/loop
 	$(BIN)/python -m benchmarks.loop
 
-bench-reward: install  ## the reward model beside its baselines: archive (DATA=file), shop, ablations, sparsity
+bench-reward: install  ## the reward model beside its baselines: archive (DATA=file), shop, ablations, sparsity, value, speed
 	$(BIN)/python -m benchmarks.reward $(if $(DATA),--data '$(DATA)')
 
 bench-serving: install  ## one choice against its bare forward passes, and the server under a load
