@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.adapters.registry_file import prepare_file
 from components.errors import Failed
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -37,12 +38,11 @@ class Registry:
         os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # it tells of every migration
-        if tracking_uri.startswith("sqlite:///"):
-            Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         self._uri, self._name, self._artifacts = tracking_uri, name, artifacts
         with self._speaking("open the registry"):
             from mlflow.tracking import MlflowClient
 
+            prepare_file(tracking_uri)
             self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
     @contextmanager

@@ -99,8 +99,14 @@ def _problem(column: Column, field: Field) -> str:
 
 
 def instant(text: str) -> str:
-    """SQL of a text's UTC timestamp; null where it names none (infinity is none)."""
-    instant = f"CAST(try_cast({text} AS TIMESTAMPTZ) AS TIMESTAMP)"
+    """SQL of a text's UTC timestamp; null where it names none (infinity is none).
+
+    A year has four digits (ISO 8601): near the end of its calendar DuckDB raises in another time
+    zone instead of giving null.
+    """
+    long_year = f"regexp_matches({text}, '^\\s*[+-]?[0-9]{{5,}}')"
+    short = f"CASE WHEN NOT {long_year} THEN {text} END"
+    instant = f"CAST(try_cast({short} AS TIMESTAMPTZ) AS TIMESTAMP)"
     return f"CASE WHEN isfinite({instant}) THEN {instant} END"
 
 
