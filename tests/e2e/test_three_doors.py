@@ -1,8 +1,6 @@
 """One day through the in-process door and through KFP's local runner: the same files."""
 
-import hashlib
 import json
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,13 +11,11 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from message_places import webhook
+from published_files import published_files
 from small_shop import DS, write_config, write_shop
 
 from components.errors import Failed
 from pipelines import running
-
-TOLD_BY_THE_CLOCK = (".html", "ledger", "gate_promotion/serving-")
-TIMES = ("p95_ms", "peak_mib")  # of one process, measured once a version
 
 
 @pytest.fixture(scope="module")
@@ -45,38 +41,9 @@ def signing_key() -> tuple[str, str]:
     return private.decode(), public.decode()
 
 
-def without_times(content: bytes) -> bytes:
-    """A decision without what differs from process to process."""
-    decision = json.loads(content)
-    digest = decision.pop("evidence_digest")
-    for name in TIMES:
-        assert decision["evidence"]["serving"].pop(name) > 0
-    for gate in decision["decisions"]:
-        if gate["name"] == "serving":
-            gate["findings"] = [f for f in gate["findings"] if not f["source"].endswith(TIMES)]
-    return json.dumps(decision, sort_keys=True).replace(digest[:12], "").encode()
-
-
-def content_of(file: Path) -> bytes:
-    content = file.read_bytes()
-    return without_times(content) if file.name == "decision.json" else content
-
-
-def files_of(store: Path) -> dict[str, str]:
-    """Digest of every file below the store that does not tell the time."""
-    return {
-        file.relative_to(store).as_posix(): hashlib.sha256(content_of(file)).hexdigest()
-        for part in ("days", "manifests", "catalogs")
-        for file in sorted((store / part).rglob("*"))
-        if file.is_file()
-        and not file.name.startswith(".")
-        and not any(word in file.as_posix() for word in TOLD_BY_THE_CLOCK)
-    }
-
-
 def test_the_same_day_through_both_doors_gives_the_same_files(doors) -> None:
     root, _ = doors
-    local, kfp = files_of(root / "local"), files_of(root / "kfp")
+    local, kfp = published_files(root / "local"), published_files(root / "kfp")
     assert len(local) > 30
     assert sorted(local) == sorted(kfp)
     assert [path for path in local if local[path] != kfp[path]] == []
@@ -91,11 +58,11 @@ def test_both_doors_tell_the_same_story(doors) -> None:
 
 def test_a_day_run_again_is_unchanged_and_makes_no_version(doors) -> None:
     root, summaries = doors
-    before = files_of(root / "local")
+    before = published_files(root / "local")
     again = running.run(root / "local.yaml", DS, None, "local")
     assert again.verdict == "UNCHANGED"
     assert again.version == summaries["local"].version
-    assert files_of(root / "local") == before
+    assert published_files(root / "local") == before
 
 
 def test_every_row_of_every_file_is_accounted_for(doors) -> None:

@@ -14,27 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.stages import STAGES
+
 PRELOADED = [
     "torch",
     "feast",
     "mlflow",
     "duckdb",
     "pipelines.local",
-    *(
-        f"components.{stage}.stage"
-        for stage in (
-            "ingest_logs",
-            "validate_logs",
-            "materialize_features",
-            "train_reward",
-            "train_generator",
-            "evaluate_candidate",
-            "register_version",
-            "gate_promotion",
-            "publish_policy",
-            "notify",
-        )
-    ),
+    *(f"components.{stage}.stage" for stage in STAGES),
 ]
 
 
