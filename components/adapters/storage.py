@@ -35,9 +35,14 @@ class Stored:
 
 
 class Storage(Protocol):
-    """What a stage may ask of a location; paths are relative to it, with forward slashes."""
+    """What a stage may ask of a location; paths are relative to it, with forward slashes.
+
+    tags_tell: whether an object's tag changes whenever its bytes do.
+    """
 
     root: str
+    endpoint: str | None
+    tags_tell: bool
 
     def listing(self, prefix: str) -> list[Stored]: ...
     def exists(self, path: str) -> bool: ...
@@ -67,7 +72,10 @@ def digest_of(local: Path) -> str:
 
 
 class LocalStorage:
-    """Objects as files below a folder."""
+    """Objects as files below a folder; a file's tag is its time of change, which can be set back."""
+
+    endpoint = None
+    tags_tell = False
 
     def __init__(self, location: str) -> None:
         self.root = str(Path(location).expanduser().absolute())
@@ -151,12 +159,14 @@ class LocalStorage:
 class S3Storage:
     """Objects of an S3 bucket below a prefix; downloads are kept by version tag for the process."""
 
+    tags_tell = True
+
     def __init__(self, location: str, endpoint: str | None = None) -> None:
         bucket, _, prefix = location.removeprefix("s3://").partition("/")
         self.root = location.rstrip("/")
         self._bucket = bucket
         self._prefix = prefix.strip("/")
-        self._endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3")
+        self.endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3")
         self._client = self._connect()
 
     def _connect(self) -> Any:
@@ -167,9 +177,7 @@ class S3Storage:
         settings = Config(retries=retries, connect_timeout=5, read_timeout=60)  # type: ignore[arg-type]
         region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
         session = boto3.session.Session()  # the default one keeps the first credentials it saw
-        return session.client(
-            "s3", endpoint_url=self._endpoint, config=settings, region_name=region
-        )
+        return session.client("s3", endpoint_url=self.endpoint, config=settings, region_name=region)
 
     def _key(self, path: str) -> str:
         return f"{self._prefix}/{path}" if self._prefix else path
@@ -182,7 +190,7 @@ class S3Storage:
         try:
             yield
         except (ClientError, BotoCoreError, Boto3Error) as error:
-            raise _s3_error(error, f"{action} {self.locate(path)}", self._endpoint) from error
+            raise _s3_error(error, f"{action} {self.locate(path)}", self.endpoint) from error
 
     def listing(self, prefix: str) -> list[Stored]:
         """Objects below `prefix`, by path; hidden and underscore-named objects are skipped."""
@@ -266,7 +274,7 @@ class S3Storage:
     def fetch(self, path: str) -> Path:
         """A local file with the object's bytes; do not write to it."""
         stands = self._head(path) or {}
-        told = f"{self._endpoint} {self.locate(path)} {stands.get('ETag')}"
+        told = f"{self.endpoint} {self.locate(path)} {stands.get('ETag')}"
         tag = hashlib.sha256(told.encode()).hexdigest()[:24]
         local = _spool() / tag / path.rsplit("/", 1)[-1]
         if not local.exists():

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 
-from components.adapters.storage import Storage, digest_of
+from components.adapters.storage import Storage, Stored, digest_of, open_storage
+from components.errors import Failed
 
 KINDS = ("impressions", "clicks", "conversions", "aggregates")
 _PARTITION = re.compile(r"/dt=(\d{4}-\d{2}-\d{2})/")
@@ -22,8 +24,26 @@ class LogFile:
     kind: str
     dt: str
     size: int
-    local: Path
     sha256: str
+    location: str
+    endpoint: str | None
+
+    @property
+    def local(self) -> Path:
+        """The bytes that were digested, on this machine; Failed where others lie there now."""
+        return _fetched(self)
+
+
+@cache
+def _fetched(file: LogFile) -> Path:
+    storage = open_storage(file.location, file.endpoint)
+    local = storage.fetch(file.path)
+    if storage.tags_tell and digest_of(local) != file.sha256:
+        raise Failed(
+            f"{file.path} of {file.location} was replaced while this run read it (sha256 "
+            f"{file.sha256[:12]} expected); nothing of the day was published: run again"
+        )
+    return local
 
 
 def days_before(ds: str, count: int) -> list[str]:
@@ -36,18 +56,26 @@ def shift(ds: str, days: int) -> str:
     return (date.fromisoformat(ds) + timedelta(days=days)).isoformat()
 
 
-def find_files(storage: Storage, kinds: Iterable[str], first: str, last: str) -> list[LogFile]:
-    """Files of these kinds in the partitions first..last, by (kind, day, path)."""
+def find_files(
+    storage: Storage,
+    kinds: Iterable[str],
+    first: str,
+    last: str,
+    digest: Callable[[Stored], str] | None = None,
+) -> list[LogFile]:
+    """Files of these kinds in the partitions first..last, by (kind, day, path).
+
+    digest: an object's sha256; without it every object is fetched and digested.
+    """
+    told = digest or (lambda stored: digest_of(storage.fetch(stored.path)))
     found = []
     for kind in kinds:
         for stored in storage.listing(kind):
             partition = _PARTITION.search("/" + stored.path)
             if partition is None or not first <= partition[1] <= last:
                 continue
-            local = storage.fetch(stored.path)
-            found.append(
-                LogFile(stored.path, kind, partition[1], stored.size, local, digest_of(local))
-            )
+            known = (stored.path, kind, partition[1], stored.size, told(stored))
+            found.append(LogFile(*known, storage.root, storage.endpoint))
     return sorted(found, key=lambda file: (KINDS.index(kind_of(file)), file.dt, file.path))
 
 

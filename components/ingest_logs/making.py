@@ -30,12 +30,10 @@ Tables = dict[str, list[str]]  # table -> names of its files below the attempt's
 class Making:
     """Days to be made again, and everything that they are made from.
 
-    files: to be read, each content once. logs: where they lie. made: day -> attempt.
+    files: to be read, each content once. made: day -> attempt.
     """
 
     day: Day
-    logs: str
-    endpoint: str | None
     files: list[LogFile]
     catalog: Catalog
     releases: list[Release]

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from components.adapters.spark import open_spark
-from components.adapters.storage import open_storage
 from components.ingest_logs.flagging import displays_limit
 from components.ingest_logs.inputs import KINDS
 from components.ingest_logs.joining import join
@@ -126,10 +125,7 @@ def _read_file(
     making: Making, database: "duckdb.DuckDBPyConnection", number: int, folder: Path
 ) -> Reading:
     """One file, fetched by whoever works on it."""
-    storage = open_storage(making.logs, making.endpoint)
-    files = list(making.files)
-    files[number] = replace(files[number], local=storage.fetch(files[number].path))
-    return read_files(database, files, making.shape, folder, only=number)
+    return read_files(database, making.files, making.shape, folder, only=number)
 
 
 def _busy(making: Making, typed: "DataFrame") -> pa.Table | None:

@@ -15,6 +15,7 @@ from components.day import Day, Frozen, attempt_path, to_json
 from components.errors import Refused
 from components.ingest_logs.attribution import Windows
 from components.ingest_logs.catalog import Catalog, read_catalog
+from components.ingest_logs.digests import Digests
 from components.ingest_logs.inputs import KINDS, LogFile, days_before, digest, find_files, shift
 from components.ingest_logs.making import (
     Counts,
@@ -74,7 +75,9 @@ def run(day: Day, settings: Settings) -> Result:
     storage = day.storage()
     window = days_before(day.ds, settings.window_days)
     reach = _reach(settings)
-    files = find_files(logs, KINDS, shift(window[0], -reach), day.ds)
+    digests = Digests(logs, storage)
+    files = find_files(logs, KINDS, shift(window[0], -reach), day.ds, digests.of)
+    digests.keep()
     catalog = read_catalog(
         open_storage(settings.catalog, settings.endpoint), day.ds, settings.slots
     )
@@ -175,8 +178,6 @@ def _make(
     once, copies = _copies(near)
     making = Making(
         day=day,
-        logs=settings.logs,
-        endpoint=settings.endpoint,
         files=once,
         catalog=catalog,
         releases=releases,

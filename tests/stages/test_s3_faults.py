@@ -1,19 +1,22 @@
 """S3 that fails in the middle: retried, or refused in one sentence, and never half published."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import tiny_logs
 from faulty_s3 import Fault, FaultyS3, faulty_s3
 from service_place import Place, started
 
 from components.adapters.ledger import Ledger
 from components.adapters.storage import S3Storage
-from components.day import to_json
+from components.day import Day, to_json
 from components.errors import Conflict, Failed
+from components.ingest_logs.stage import Result, Settings, run
 from components.manifests import change_manifest, read_manifest
 
 BIG = bytes(range(256)) * 1000
@@ -120,3 +123,62 @@ def test_a_ledger_whose_answer_was_lost_holds_the_entry_once(faulty, store) -> N
     ledger.append("second", at)
     assert [entry["kind"] for entry in ledger.entries()] == ["first", "second"]
     assert ledger.lag() == 0
+
+
+DAYS = [f"2026-03-{n:02d}" for n in range(5, 11)]
+SETTINGS = {
+    "slots": tiny_logs.SLOTS,
+    "context": tiny_logs.CONTEXT,
+    "window_days": 3,
+    "click_hours": 1,
+    "conversion_days": 1,
+    "late_days": 0,
+    "user_limit": 100,
+    "memory": "1GB",
+    "identity": {},
+}
+
+
+@pytest.fixture
+def ingest(store: S3Storage, faulty: FaultyS3, tmp_path: Path) -> Callable[..., Result]:
+    """Ingest of a day of six in the bucket; what it asked for begins with it."""
+    for ds in DAYS:
+        tiny_logs.write_good_day(tmp_path, ds)
+    tiny_logs.write_catalog(tmp_path, DAYS[0])
+    for file in sorted(tmp_path.rglob("*.*")):
+        store.upload(file, str(file.relative_to(tmp_path)))
+
+    def run_day(ds: str) -> Result:
+        faulty.asked.clear()
+        places = {"logs": f"{store.root}/logs", "catalog": f"{store.root}/catalog"}
+        settings = Settings(**places, endpoint=faulty.url, **SETTINGS)
+        place = {"store": f"{store.root}/store", "endpoint": faulty.url}
+        return run(Day(ds=ds, work=str(tmp_path / "work"), **place), settings)
+
+    return run_day
+
+
+def _log(ds: str) -> str:
+    return f"/logs/impressions/dt%3D{ds}/"
+
+
+def test_files_of_days_that_did_not_change_are_not_asked_for_again(ingest, faulty) -> None:
+    first = ingest(DAYS[4])
+    assert faulty.count("GET", _log(DAYS[1])) == 1
+    second = ingest(DAYS[5])
+    assert second.again == DAYS[4:]
+    for far in DAYS[1:3]:
+        assert faulty.count("HEAD", _log(far)) + faulty.count("GET", _log(far)) == 0
+    assert {ds: first.made[ds] for ds in DAYS[3:4]}.items() <= second.made.items()
+
+
+def test_a_file_that_is_replaced_while_a_run_reads_it_is_refused(ingest, store) -> None:
+    ingest(DAYS[4])
+    [kept] = store.listing("store/digests")
+    known = json.loads(store.read(kept.path))
+    path = f"impressions/dt={DAYS[4]}/part-0.jsonl.gz"
+    known[path][2] = "0" * 64
+    store.write(kept.path, to_json(known))
+    with pytest.raises(Failed, match=rf"{path} of s3://.* was replaced while") as refused:
+        ingest(DAYS[4])
+    assert "\n" not in str(refused.value)
