@@ -39,12 +39,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=10_000_000)
     parser.add_argument("--displays", type=int, default=40_000, help="in the log of a world")
+    parser.add_argument("--group", type=int, default=PROBE.group, help="samples a context of probe")
     parser.add_argument("--only", choices=("truth", "probe", "legal", "options"))
     asked = parser.parse_args()
     torch.set_num_threads(1)
     parts = {
         "truth": lambda: known_truth(asked.displays),
-        "probe": lambda: probe(asked.displays),
+        "probe": lambda: probe(asked.displays, asked.group),
         "options": lambda: options(asked.displays),
         "legal": lambda: legality(asked.samples),
     }
@@ -138,7 +139,7 @@ def follow(trap: Trap, config: GeneratorConfig, requests: int = 256) -> dict[str
     return found
 
 
-def probe(displays: int) -> None:
+def probe(displays: int, group: int) -> None:
     """A false bonus of 1.5 log-odds on an element, or a pair, that the log never showed."""
     print("reward hacking probe: share of the samples that show what is poisoned, true value")
     print("| poisoned | generator | shows it | uniform shows it | true value / uniform |")
@@ -148,7 +149,7 @@ def probe(displays: int) -> None:
         honest = replace(trap, told=trap.reward.honest)
         for name, changes in {"without the bonus": {}, **CAUTIONS}.items():
             which = trap if name in CAUTIONS else honest
-            found = follow(which, replace(PROBE, **changes))
+            found = follow(which, replace(PROBE, group=group, **changes))
             own, even = found["generator"], found["uniform"]
             print(
                 f"| {kind} | {name} | {own.shown:.3f} | {even.shown:.3f} | "

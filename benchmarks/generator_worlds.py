@@ -11,6 +11,7 @@ from model.bags import Bags
 from model.elements import Elements
 from model.reward.fit import Reward, RewardConfig, fit_reward
 from model.reward.pieces import Pieces
+from model.reward.scoring import Unread
 
 SLOTS = ("title", "image", "highlight", "tag")
 CONTEXT = {"device": "categorical"}
@@ -140,6 +141,12 @@ class Poisoned:
         pair = marked(self.left) * false + marked(self.right) * 1.0
         factor = torch.cat([held.factor, pair[..., None].to(held.factor.dtype)], dim=-1)
         return Pieces(held.base, unary, factor, held.scale)
+
+    def shelf(
+        self, product_id: Sequence[str], elements: Elements, candidates: np.ndarray
+    ) -> Unread:
+        """Nothing is kept: the bonus is worked out for every request."""
+        return Unread.of(self, product_id, elements, candidates)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ propensity that is logged is the probability that was used.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,15 +29,16 @@ from model.generator.cells import (
 from model.generator.mixture import Batch, Mixture
 from model.generator.policy import Generator
 from model.generator.search import score
-from model.generator.stock import Stock
-
-if TYPE_CHECKING:
-    from model.reward.fit import Reward
+from model.generator.stock import Stock, Stocked
+from model.reward.scoring import RewardModel
 
 __all__ = ["Distribution", "Mixture", "ServingPolicy"]
 
 BATCH = 1024  # requests computed at once, at most
 BATCH_CANDIDATES = 200_000  # and so many candidates of their products, padding included
+# Freed, a block of this size tells glibc to keep blocks up to it: else it gives each large tensor's
+# pages back and has them cleared again, which took a batch of 256 two to four times as long.
+HEAP = 32 * 2**20 - 8192
 REMEMBERED = 512  # products whose proposals `choose` keeps at hand
 _FIRST = torch.zeros(1, dtype=torch.int64)
 
@@ -60,7 +60,7 @@ class ServingPolicy:
 
     def __init__(
         self,
-        reward: "Reward",
+        reward: RewardModel,
         generator: Generator | None,
         elements: Elements,
         rules: Rules,
@@ -70,6 +70,7 @@ class ServingPolicy:
         self.reward, self.generator = reward, generator
         self.elements, self.rules, self.mixture = elements, rules, mixture
         self.context = dict(context)
+        torch.empty(HEAP, dtype=torch.uint8)
         self._spaces: dict[str, Space] = {}
         self._stock = Stock(reward, generator, elements, REMEMBERED)
 
@@ -195,9 +196,9 @@ class ServingPolicy:
         return kind_of(count, self.mixture.candidates, self.mixture.exact)
 
     def _alone(self, product_id: str, context: Mapping[str, object]) -> Batch:
-        cell = one_cell(context, self.context)
-        kind = self._kind(product_id)
-        return self._batch([product_id], cell, np.zeros(1, np.int64), kind, stocked=True)
+        cell, nothing = one_cell(context, self.context), np.zeros(1, np.int64)
+        held = self._stock.of([self._space(product_id)])
+        return self._asked(held, nothing, cell, nothing, self._kind(product_id))
 
     def _batch(
         self,
@@ -210,7 +211,17 @@ class ServingPolicy:
         names, product = rows_by_product(product_id)
         spaces = [self._space(name) for name in names]
         held = self._stock.of(spaces) if stocked else self._stock.read(spaces)
-        pieces = self._stock.pieces(held, product, context)
+        return self._asked(held, product, context, cells, kind)
+
+    def _asked(
+        self,
+        held: Stocked,
+        product: np.ndarray,
+        context: dict[str, np.ndarray],
+        cells: np.ndarray,
+        kind: int,
+    ) -> Batch:
+        pieces = held.pieces(product, context)
         asked = held.proposer.asked(product, context, pieces)
         learned = self.generator is not None
         requests = Requests(held.proposer, learned, asked, pieces, kind)

@@ -12,8 +12,8 @@ from model.generator.cells import columns_of
 from model.generator.decode import Pointer
 from model.generator.lattice import Lattice
 from model.generator.policy import Shelf
-from model.reward.network import Batch
 from model.reward.shelf import Shelf as Shelves
+from model.reward.shelf import cards_of
 from model.serving import ServingPolicy
 
 Pass = Callable[[], object]
@@ -67,13 +67,9 @@ def _reward(policy, lattice, which, products, columns) -> Pass:
     used, place = np.unique(np.maximum(rows, 0), return_inverse=True)
     inputs = reward._inputs(policy.elements).take(torch.from_numpy(used))
     encoding = reward._encoding
-    batch = Batch(
-        element=torch.from_numpy(place.reshape(rows.shape)[which]),
-        product=torch.from_numpy(encoding.product_codes(np.array(products, object))),
-        context=torch.zeros(0),
-        history=torch.from_numpy(encoding.history_rows(policy.elements.history[used])),
-    )
-    present = torch.from_numpy(rows >= 0)[torch.from_numpy(which)]
+    element = torch.from_numpy(np.where(rows >= 0, place.reshape(rows.shape), -1)[which])
+    product = torch.from_numpy(encoding.product_codes(np.array(products, object)))
+    history = torch.from_numpy(encoding.history_rows(policy.elements.history[used]))
     kept = reward.shelf(products, policy.elements, rows[which])
     every = torch.arange(len(products))
     known = torch.from_numpy(encoding.context_rows(columns, len(products)))
@@ -84,8 +80,8 @@ def _reward(policy, lattice, which, products, columns) -> Pass:
 
     @torch.no_grad()
     def scored() -> None:
-        outputs = reward._network.elements(inputs)
-        shelf = Shelves.of(*given, outputs, batch, present)
+        cards = cards_of(reward._network, reward._network.elements(inputs), history)
+        shelf = Shelves.of(*given, cards, product, element)
         shelf.met(every, known).score(combinations)
 
     return scored

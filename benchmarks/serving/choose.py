@@ -19,7 +19,7 @@ import torch
 from benchmarks.serving.bare import Bare, bare_of
 from benchmarks.serving.shop import policy_of, requests_of
 from model.generator import search
-from model.generator.rows import Grids
+from model.generator.grids import Grids
 from model.generator.stock import Stock
 from model.serving import REMEMBERED, ServingPolicy
 

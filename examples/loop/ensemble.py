@@ -8,6 +8,7 @@ import numpy as np
 from model.elements import Elements
 from model.reward.fit import Reward
 from model.reward.pieces import Pieces
+from model.reward.scoring import Unread
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,6 +17,10 @@ class Member:
 
     whole: Reward
     number: int
+
+    @property
+    def base_rate(self) -> float:
+        return self.whole.base_rate
 
     def pieces(
         self,
@@ -31,6 +36,12 @@ class Member:
         return Pieces(
             found.base[:, own], found.unary[..., own, :], found.factor[..., own, :], found.scale
         )
+
+    def shelf(
+        self, product_id: Sequence[str], elements: Elements, candidates: np.ndarray
+    ) -> Unread:
+        """Nothing is kept of a member alone."""
+        return Unread.of(self, product_id, elements, candidates)
 
 
 def members(reward: Reward, count: int) -> list[Member]:

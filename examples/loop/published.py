@@ -29,8 +29,8 @@ class Recipe:
     reward: RewardConfig = field(default_factory=RewardConfig)
     generator: GeneratorConfig | None = None
     explore: float = 0.02
-    uniform: float = 0.02
-    temperature: float = 0.02
+    uniform: float = 0.005
+    temperature: float = 0.05
     sampled: bool = False  # the softmax follows a member of the ensemble drawn for the request
     window: int = 60  # days
 

@@ -6,7 +6,6 @@ most probable ones that are not among them.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,9 +13,7 @@ from torch import Tensor
 
 from model.generator.policy import Asked, Proposer
 from model.generator.search import beam_top, exact_best, score
-
-if TYPE_CHECKING:
-    from model.reward.pieces import Pieces
+from model.reward.scoring import Scores
 
 GRAINS = 1e-3  # rewards are ranked in steps of so many temperatures
 
@@ -28,7 +25,7 @@ class Requests:
     proposer: Proposer
     learned: bool  # False: there is no generator, the proposer is uniform
     asked: Asked
-    pieces: "Pieces"
+    pieces: Scores
     kind: int
 
     @property

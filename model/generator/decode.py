@@ -7,6 +7,7 @@ product over the slots is a distribution over the legal combinations.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -17,6 +18,7 @@ from model.generator.lattice import Lattice
 from model.generator.network import Encoded, Network
 
 FLOOR, PLACES = -4000.0, 20  # -inf is compared as -4000: with 20 bits for the place it fits int64
+FEW = 11  # bits for the place with which a key is a whole number that float64 holds exactly
 GRAIN = 2.0**30  # log-probabilities are compared in steps of 1 / GRAIN: noise can't reorder them
 
 
@@ -69,20 +71,23 @@ class Pointer:
             start = network.begin(encoded, product, context)
         if row is not None:
             start, product, hint = start[row], product[row], hint[row]
-        self.network, self.encoded, self.product, self.hint = network, encoded, product, hint
+        self.network, self.encoded, self.product = network, encoded, product
+        self.first = network.first(encoded, product)
         self.query = start[:, None].expand(-1, groups, -1)
+        self.leaning = network.leaning(hint)
 
     def scores(self, slot: int, node: Tensor) -> Tensor:
-        return self.network.point(self.encoded, self.product, self.query, slot, self.hint[:, slot])
+        leaning = self.leaning[:, slot]
+        return self.network.point(self.encoded, self.product, self.query, slot, leaning)
 
     def choose(self, slot: int, option: Tensor, parent: Tensor | None = None) -> None:
         query = self.query
         if parent is not None:
             query = query.gather(1, parent[:, :, None].expand(-1, -1, query.shape[2]))
-        self.query = query + self.network.chosen(self.encoded, self.product, slot, option)
+        self.query = query + self.network.chosen(self.encoded, self.first, slot, option)
 
     def along(self, options: Tensor, node: Tensor | None = None) -> Tensor:
-        return self.network.along(self.encoded, self.product, self.query, options, self.hint)
+        return self.network.along(self.encoded, self.product, self.query, options, self.leaning)
 
 
 class Even:
@@ -168,14 +173,11 @@ def drawn(uniform: Tensor) -> Choice:
 
 def read(scorer: Reader, lattice: Lattice, product: Tensor, options: Tensor) -> Walk:
     """The walk along (B, G, S) options, all slots at once; equal to `walk` with `given`."""
-    node = lattice.start[product][:, None].expand(options.shape[:2])
-    nodes, legal = [], torch.ones_like(node, dtype=torch.bool)
+    node, nodes = lattice.start[product][:, None].expand(options.shape[:2]), []
     for slot in range(lattice.slots):
         nodes.append(node)
-        node = lattice.step[node, options[:, :, slot]]
-        legal = legal & (node >= 0)
-        node = node.clamp(min=0)
-    passed = torch.stack(nodes, 2)
+        node = lattice.step[node, options[:, :, slot]]  # -1 is the last node, which leads nowhere
+    legal, passed = node >= 0, torch.stack(nodes, 2)
     allowed = lattice.after(passed) >= 0
     steps = _log_softmax(scorer.along(options, passed), allowed)
     log_prob = steps.gather(3, options[..., None])[..., 0].sum(2)
@@ -217,6 +219,7 @@ def beam(scorer: Scorer, lattice: Lattice, product: Tensor, width: int) -> Beam:
     total = torch.zeros_like(node, dtype=torch.float64)
     bound = torch.full_like(total[:, 0], -torch.inf)
     options = node.new_zeros(*node.shape, 0)
+    last = lattice.slots - 1
     for slot in range(lattice.slots):
         after = lattice.after(node)  # a way never ends early, so every node allows something
         scores = scorer.scores(slot, node).masked_fill(after < 0, -torch.inf)
@@ -227,8 +230,9 @@ def beam(scorer: Scorer, lattice: Lattice, product: Tensor, width: int) -> Beam:
             bound = torch.maximum(bound, grown.gather(1, dropped)[:, 0])
         parent, option = kept // after.shape[2], kept % after.shape[2]
         total = grown.gather(1, kept)
-        scorer.choose(slot, option, parent)
-        node = after.flatten(1).gather(1, kept).clamp(min=0)
+        if slot < last:
+            scorer.choose(slot, option, parent)
+            node = after.flatten(1).gather(1, kept).clamp_(min=0)
         earlier = options.gather(1, parent[:, :, None].expand(-1, -1, slot))
         options = torch.cat([earlier, option[:, :, None]], dim=2)
     return Beam(options - 1, total, bound)
@@ -240,6 +244,15 @@ def _descending(grown: Tensor, most: int) -> Tensor:
     if places > 2**PLACES:
         order = torch.sort(torch.round(grown * GRAIN), dim=1, descending=True, stable=True)
         return order.indices[:, :most]
-    steps = grown.clamp(min=FLOOR).mul_(GRAIN).round_().long().mul_(2**PLACES)
-    steps += torch.arange(places - 1, -1, -1, device=grown.device)
-    return steps.topk(min(most, places), dim=1).indices
+    steps = grown.clamp(min=FLOOR).mul_(GRAIN).round_()
+    if places <= 2**FEW and grown.dtype == torch.float64:
+        keys = steps.mul_(2**FEW).add_(_backwards(places))
+    else:
+        keys = steps.long().mul_(2**PLACES).add_(torch.arange(places - 1, -1, -1))
+    return keys.topk(min(most, places), dim=1).indices
+
+
+@lru_cache(maxsize=64)
+def _backwards(places: int) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.arange(places - 1, -1, -1, dtype=torch.float64)

@@ -35,11 +35,6 @@ class Inputs:
     def take(self, rows: Tensor) -> "Inputs":
         return Inputs(self.dense[rows], self.tokens[rows], self.identity[rows])
 
-    def trimmed(self) -> "Inputs":
-        """Without columns of tokens that are padding everywhere."""
-        longest = int((self.tokens > 0).sum(1).max()) if self.tokens.numel() else 0
-        return Inputs(self.dense, self.tokens[:, :longest], self.identity)
-
     def to(self, device: str) -> "Inputs":
         return Inputs(self.dense.to(device), self.tokens.to(device), self.identity.to(device))
 

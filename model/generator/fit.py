@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,9 +27,7 @@ from model.generator.objective import PolicyStep, Signal, adapted, policy_step
 from model.generator.policy import Generator, Hide, new_network
 from model.processes import ALONE, Processes
 from model.reward.pieces import Pieces
-
-if TYPE_CHECKING:
-    from model.reward.fit import Reward
+from model.reward.scoring import RewardModel
 
 __all__ = ["GeneratorConfig", "fit_generator"]
 
@@ -40,7 +38,7 @@ def fit_generator(
     bags: Bags,
     elements: Elements,
     rules: Rules,
-    reward: "Reward",
+    reward: RewardModel,
     context: Mapping[str, str],
     config: GeneratorConfig,
     *,

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,10 +19,7 @@ from model.generator.encoding import Encoding
 from model.generator.hints import Caution, hints
 from model.generator.lattice import Lattice
 from model.generator.policy import Shelf
-
-if TYPE_CHECKING:
-    from model.reward.fit import Reward
-    from model.reward.pieces import Pieces
+from model.reward.scoring import RewardModel, Scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +29,7 @@ class Lesson:
     bags: Bags
     elements: Elements
     rules: Rules
-    reward: "Reward"
+    reward: RewardModel
     context: Mapping[str, str]  # "categorical" or "number" by name
     config: GeneratorConfig
     seed: int
@@ -47,7 +43,7 @@ class Pool:
     product: np.ndarray  # (n,) int64 position in the spaces
     context: Tensor  # (n, C) float32
     raw: dict[str, np.ndarray]  # the same contexts as the log has them
-    pieces: "Pieces"
+    pieces: Scores
     hint: Tensor  # (n, S, K + 1) float32
     caution: Caution
 
@@ -131,7 +127,7 @@ def _pool(lesson: Lesson, lattice: Lattice, encoding: Encoding) -> Pool:
     return Pool(product[rows], context, raw, pieces, hint, caution)
 
 
-def _support(pieces: "Pieces", shown: Tensor, factor: float) -> float:
+def _support(pieces: Scores, shown: Tensor, factor: float) -> float:
     """`factor` times the 99 % quantile of spread / mean over (n, S) combinations really shown.
 
     What the log holds is what the reward model has seen, so its own spread there is the yardstick.

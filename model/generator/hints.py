@@ -7,13 +7,11 @@ pessimistic, and never above average where the reward model has no support.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from model.reward.pieces import Pieces
+from model.reward.scoring import Scores
 
 LEAST = 0.01  # a pessimistic reward is at least this share of the mean, so that it has a logarithm
 
@@ -34,13 +32,13 @@ class Caution:
         return spread <= self.limit * mean.abs()
 
 
-def hints(pieces: "Pieces", present: Tensor, caution: Caution) -> Tensor:
+def hints(pieces: Scores, present: Tensor, caution: Caution) -> Tensor:
     """(B, S, K + 1) float64 log reward of each option alone, less its slot's mean; absent = 0.
 
     `present` (B, S, K) bool says which candidates there are.
     """
     requests, slots, _ = present.shape
-    mean, spread = (part.double() for part in _alone(pieces, present))
+    mean, spread = (part.double() for part in pieces.singles())
     least = (LEAST * mean).clamp(min=1e-12)
     known = torch.maximum(caution.reward(mean, spread), least).log()
     sure = present & caution.supported(mean, spread)
@@ -49,17 +47,3 @@ def hints(pieces: "Pieces", present: Tensor, caution: Caution) -> Tensor:
     centred = torch.where(sure, centred, centred.clamp(max=0.0) * sure.any(2, keepdim=True))
     centred = torch.where(present, centred, 0.0)
     return torch.cat([centred.new_zeros(requests, slots, 1), centred], dim=2)
-
-
-def _alone(pieces: "Pieces", present: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, S, K) mean and spread of every candidate shown alone."""
-    if hasattr(pieces, "singles"):
-        return pieces.singles()
-    slots, options = present.shape[1:]
-    alone = torch.full((slots, options, slots), -1, dtype=torch.int64, device=present.device)
-    for slot in range(slots):
-        alone[slot, :, slot] = torch.arange(options, device=present.device)
-    # A padded candidate must not be asked for: it is asked as "absent" and then left out.
-    asked = torch.where(present[..., None], alone, -1).flatten(1, 2)
-    mean, spread = pieces.score(asked)
-    return mean.view(present.shape), spread.view(present.shape)

@@ -27,6 +27,8 @@ class Lattice:
     @staticmethod
     def pack(spaces: Sequence[Space], device: str = "cpu") -> "Lattice":
         """One lattice; product p of it is spaces[p]."""
+        if len(spaces) == 1:
+            return _alone(spaces[0], device)
         options = max(space.step.shape[1] for space in spaces)
         sizes = np.array([len(space.step) for space in spaces])
         start = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -79,6 +81,13 @@ class Lattice:
     def after(self, node: Tensor) -> Tensor:
         """(..., K + 1) int64 nodes reached from `node` by each option, -1 = not allowed."""
         return self.step[node]
+
+
+def _alone(space: Space, device: str) -> Lattice:
+    rows = _padded_rows([space], space.step.shape[1] - 1)
+    step = torch.from_numpy(space.step.astype(np.int64)).to(device)
+    log_ways = torch.from_numpy(np.log(np.maximum(space.ways, 1e-300))).to(device)
+    return Lattice((space,), rows, torch.zeros(1, dtype=torch.int64, device=device), step, log_ways)
 
 
 def _padded_rows(spaces: Sequence[Space], candidates: int) -> np.ndarray:

@@ -77,7 +77,7 @@ def drawn(
 ) -> Tensor:
     """(n, draws, S) combinations: first which part of the mixture, then one of that part."""
     requests, shape = batch.requests, (len(row), draws)
-    part = torch.from_numpy(rng.random(shape))[..., None]
+    part = rng.random(shape)
     shown = _by_share(batch.kept, row, torch.from_numpy(rng.random(shape)))
     learned, even = requests.proposer, Proposer(requests.proposer.lattice)
     for proposer, below, above in (
@@ -85,10 +85,12 @@ def drawn(
         (even, mixture.explore, mixture.explore + mixture.uniform),
     ):
         here = (part >= below) & (part < above)
-        lines = here.any(1)[:, 0].nonzero()[:, 0]
-        if len(lines):
-            other = proposer.sample(requests.asked, row[lines], draws, rng)
-            shown[lines] = torch.where(here[lines], other, shown[lines])
+        if not here.any():
+            continue
+        lines = torch.from_numpy(np.flatnonzero(here.any(1)))
+        other = proposer.sample(requests.asked, row[lines], draws, rng)
+        own = torch.from_numpy(here)[lines][..., None]
+        shown[lines] = torch.where(own, other, shown[lines])
     return shown
 
 

@@ -133,7 +133,14 @@ class Network(nn.Module):
 
     def encode(self, inputs: Inputs, places: Places, product: Tensor) -> Encoded:
         """Products after the encoder; `product` (P,) are their numbers, 0 = unknown."""
-        known = self.content(self._elements(inputs))
+        return self.mixed(self.contents(inputs), places, product)
+
+    def contents(self, inputs: Inputs) -> Tensor:
+        """(n, width): each candidate as it is by itself."""
+        return self.content(self._elements(inputs))
+
+    def mixed(self, known: Tensor, places: Places, product: Tensor) -> Encoded:
+        """What `encode` gives of candidates (n, width) whose `contents` are known."""
         width, count = self.sizes.width, len(product)
         flat = known.new_zeros(places.present.numel(), width).index_copy(0, places.token, known)
         tokens = flat.view(count, -1, width)
@@ -169,20 +176,27 @@ class Network(nn.Module):
         )
         return start + self.heard(read.transpose(1, 2).flatten(1))
 
+    def leaning(self, hint: Tensor) -> Tensor:
+        """(B, S, K + 1) what hints (B, S, K + 1) add to the scores."""
+        return HINT_SCALE * self.hint[:, None] * hint
+
     def point(
-        self, encoded: Encoded, product: Tensor, query: Tensor, slot: int, hint: Tensor
+        self, encoded: Encoded, product: Tensor, query: Tensor, slot: int, leaning: Tensor
     ) -> Tensor:
-        """(B, G, K + 1) scores of a slot's options for (B, G, width) queries and (B, K + 1) hints."""
-        asked = self.query(functional.gelu(query + self.slot[slot])) * self.sizes.width**-0.5
-        leaning = HINT_SCALE * self.hint[slot] * hint
-        return asked @ encoded.keys[product, slot].transpose(1, 2) + leaning[:, None]
+        """(B, G, K + 1) scores of a slot's options for (B, G, width) queries and the slot's
+        `leaning` (B, K + 1)."""
+        asked = self.query(functional.gelu(query + self.slot[slot]))
+        keys, scale = encoded.keys[product, slot].transpose(1, 2), self.sizes.width**-0.5
+        if asked.dtype == torch.float64:  # one operation; autocast would round the hints
+            return torch.baddbmm(leaning[:, None], asked, keys, alpha=scale)
+        return (asked * scale) @ keys + leaning[:, None]
 
     def along(
-        self, encoded: Encoded, product: Tensor, start: Tensor, options: Tensor, hint: Tensor
+        self, encoded: Encoded, product: Tensor, start: Tensor, options: Tensor, leaning: Tensor
     ) -> Tensor:
         """(B, G, S, K + 1) the scores that `point` gives at every slot on the ways (B, G, S).
 
-        start (B, G, width): the query before anything is chosen; hint (B, S, K + 1).
+        start (B, G, width): the query before anything is chosen.
         """
         slots, count = options.shape[2], encoded.choices.shape[2]
         first = product[:, None] * slots + torch.arange(slots, device=product.device)
@@ -191,13 +205,16 @@ class Network(nn.Module):
         query = torch.cat([start[:, :, None], chosen], dim=2).cumsum(2) + self.slot
         asked = self.query(functional.gelu(query)) * self.sizes.width**-0.5
         keys = encoded.keys[product, :slots].transpose(2, 3)
-        leaning = HINT_SCALE * self.hint[:, None] * hint
         return (asked.transpose(1, 2) @ keys + leaning[:, :, None]).transpose(1, 2)
 
-    def chosen(self, encoded: Encoded, product: Tensor, slot: int, option: Tensor) -> Tensor:
-        """(B, G, width): what (B, G) options of a slot add to the query."""
-        _, slots, options, width = encoded.choices.shape
-        flat = (product[:, None] * slots + slot) * options + option
+    def first(self, encoded: Encoded, product: Tensor) -> Tensor:
+        """(B, 1) where the options of products (B,) begin among all."""
+        return product[:, None] * math.prod(encoded.choices.shape[1:3])
+
+    def chosen(self, encoded: Encoded, first: Tensor, slot: int, option: Tensor) -> Tensor:
+        """(B, G, width): what (B, G) options of a slot add to the query; see `first`."""
+        _, _, options, width = encoded.choices.shape
+        flat = first + option.add(slot * options)
         return functional.embedding(flat, encoded.choices.reshape(-1, width))
 
 

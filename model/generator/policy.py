@@ -7,7 +7,7 @@ in a batch (to about 1e-12).
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,12 +21,11 @@ from model.generator.encoding import Encoding, Inputs
 from model.generator.hints import Caution, hints
 from model.generator.lattice import Lattice
 from model.generator.network import Encoded, Network, Places, Sizes
-
-if TYPE_CHECKING:
-    from model.reward.pieces import Pieces
+from model.reward.scoring import Scores
 
 HALF = 0.5
-READ_AHEAD = 50_000  # elements of a catalog whose inputs are kept, some kilobyte each
+READ_AHEAD = 200_000  # elements of a catalog that are read at once and kept, 8 x width bytes each
+AT_ONCE = 20_000  # of them, some kilobyte each while they are read
 NUMBERS = 16_000_000  # numbers looked up at once: rows x slots x options x width
 
 
@@ -131,24 +130,33 @@ class Generator:
     def __init__(self, network: Network, encoding: Encoding, caution: Caution):
         self.network, self.encoding, self.caution = network.eval(), encoding, caution
         self._exact = copy.deepcopy(network).cpu().double().requires_grad_(False)
-        self._read: tuple[Elements, Inputs] | None = None
+        self._read: tuple[Elements, Tensor] | None = None
 
     def over(self, elements: Elements, spaces: Sequence[Space]) -> "Proposer":
         """Proposals for these products, whose spaces were made of these elements."""
         lattice = Lattice.pack(spaces)
         with torch.no_grad():
-            inputs = self._inputs(elements, lattice.rows[lattice.rows >= 0])
-            encoded = Shelf.of(self.encoding, inputs, lattice).encode(self._exact)
+            known = self._contents(elements, lattice.rows[lattice.rows >= 0])
+            number = self.encoding.product_index([space.product_id for space in spaces])
+            places = _places(lattice.rows, known.device)[0]
+            encoded = self._exact.mixed(known, places, torch.from_numpy(number))
         return Proposer(lattice, Learned(self.encoding, self._exact, encoded, self.caution))
 
-    def _inputs(self, elements: Elements, rows: np.ndarray) -> Inputs:
-        """A catalog that is not too large is read once, before its products are asked for."""
+    def _contents(self, elements: Elements, rows: np.ndarray) -> Tensor:
+        """(n, width) float64; a catalog that is not too large is read once, before it is asked."""
         if len(elements) > READ_AHEAD:
-            return self.encoding.inputs(elements, rows)
+            return self._contents_of(elements, rows)
         if self._read is None or self._read[0] is not elements:
             every = np.arange(len(elements))
-            self._read = (elements, self.encoding.inputs(elements, every))
-        return self._read[1].take(torch.from_numpy(rows)).trimmed()
+            parts = [every[start : start + AT_ONCE] for start in range(0, len(every), AT_ONCE)]
+            with torch.inference_mode(False), torch.no_grad():
+                self._read = elements, torch.cat([self._contents_of(elements, p) for p in parts])
+        return self._read[1][torch.from_numpy(rows)]
+
+    def _contents_of(self, elements: Elements, rows: np.ndarray) -> Tensor:
+        inputs = self.encoding.inputs(elements, rows)
+        known = Inputs(inputs.dense.double(), inputs.tokens, inputs.identity)
+        return self._exact.contents(known)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, JSON) that `from_state` turns back into the same policy."""
@@ -190,7 +198,7 @@ class Proposer:
         self.lattice, self._learned = lattice, learned
 
     def asked(
-        self, product: np.ndarray, context: Mapping[str, np.ndarray], pieces: "Pieces"
+        self, product: np.ndarray, context: Mapping[str, np.ndarray], pieces: Scores
     ) -> Asked:
         """Requests with the hints that the reward model's pieces (of the same rows) give."""
         present = torch.from_numpy(self.lattice.rows >= 0)[torch.from_numpy(product)]
@@ -211,7 +219,8 @@ class Proposer:
             context = known.encoding.context_rows(asked.context, len(product)).double()
             start = known.network.begin(known.encoded, product, context)
         parts = (known.network, known.encoded, product, start, asked.hint)
-        return decode.Pointer(*parts, groups, row, start)
+        own = None if row is not None and len(row) == len(product) == 1 else row
+        return decode.Pointer(*parts, groups, own, start)
 
     def _parts(self, asked: Asked, row: Tensor) -> Iterator[tuple[Asked, Tensor, slice]]:
         """Runs of rows that fit in memory: (their requests, row by request, the run)."""

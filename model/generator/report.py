@@ -4,8 +4,6 @@ The reward model that trained the generator does not judge it (DESIGN.md); these
 whether the training did what it was to do.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,9 +13,7 @@ from model.generator.ground import Ground, Lesson
 from model.generator.lattice import Lattice
 from model.generator.policy import Generator, Proposer
 from model.generator.search import beam_top, exact_top, score
-
-if TYPE_CHECKING:
-    from model.reward.pieces import Pieces
+from model.reward.scoring import Scores
 
 LISTED = 20_000  # legal combinations up to which the best is found exactly here
 DRAWS = 16
@@ -64,7 +60,7 @@ def measured(
     }
 
 
-def _best(pieces: "Pieces", lattice: Lattice, which: np.ndarray) -> float:
+def _best(pieces: Scores, lattice: Lattice, which: np.ndarray) -> float:
     """Mean reward of each request's best combination (by a beam for the largest products)."""
     short = np.array([lattice.spaces[at].count() <= LISTED for at in which])
     best = torch.zeros(len(which), dtype=torch.float64)

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from model.combinations import Space
+from model.generator.blocks import best_of_grids, fits
 from model.generator.grid import SHORT
+from model.generator.grids import Grids
 from model.generator.lattice import Lattice
 from model.generator.ranking import finite, ranked
-from model.generator.rows import Grids, best_of_grid, fits
 from model.reward.members import mode
 from model.reward.pieces import Pieces
+from model.reward.scoring import Scores
 
 ENUMERABLE = 1_000_000
 REMEMBERED = 20_000  # combinations of a listing that is kept in memory
@@ -47,7 +49,7 @@ _grids = Grids()
 
 
 def exact_top(
-    pieces: Pieces, spaces: Sequence[Space], product: np.ndarray, k: int, grain: float
+    pieces: Scores, spaces: Sequence[Space], product: np.ndarray, k: int, grain: float
 ) -> Found:
     """The k best of all legal combinations of each of B requests, product[b] in `spaces`.
 
@@ -58,12 +60,17 @@ def exact_top(
 
 
 def exact_best(
-    pieces: Pieces, spaces: Sequence[Space], product: np.ndarray, k: int, grain: float
+    pieces: Scores, spaces: Sequence[Space], product: np.ndarray, k: int, grain: float
 ) -> tuple[Tensor, Tensor]:
     """The combinations (B, k, S) of `exact_top`, and which of them are no padding (B, k)."""
     sizes = np.array([_listable(space) for space in spaces])
     best = torch.full((len(product), k, len(spaces[0].candidates)), -1, dtype=torch.int64)
     left = np.arange(len(product))
+    if len(product) == 1 and sizes[product[0]] >= k and fits(pieces):
+        grid = _grids.of(spaces[product[0]])
+        if grid is not None:
+            only = torch.zeros(1, dtype=torch.int64)
+            return best_of_grids(pieces, [grid], only, k, grain), torch.ones(1, k, dtype=torch.bool)
     if fits(pieces):
         left = _by_grids(pieces, spaces, product, best, grain)
     for run in _runs(product[left], sizes):
@@ -79,22 +86,31 @@ def exact_best(
 def _by_grids(
     pieces: Pieces, spaces: Sequence[Space], product: np.ndarray, best: Tensor, grain: float
 ) -> np.ndarray:
-    """Writes into `best` what rows of a product's grid tell; the requests of other products."""
-    others = []
-    for which in np.unique(product).tolist():
-        rows, grid = np.flatnonzero(product == which), _grids.of(spaces[which])
-        held = pieces if len(rows) == len(product) else pieces.take(torch.from_numpy(rows))
-        if grid is None or not _is_one(mode(held.factor, 3)):
-            others.append(rows)
-            continue
-        few = min(best.shape[1], spaces[which].count())
-        best[rows, :few] = best_of_grid(held, grid, few, grain)
-    return np.sort(np.concatenate(others)) if others else np.zeros(0, np.int64)
+    """Writes into `best` what the products' grids tell; the requests of other products."""
+    used, first, which = np.unique(product, return_index=True, return_inverse=True)
+    grids = [_grids.of(spaces[at]) for at in used.tolist()]
+    alike = _alike(mode(pieces.factor, 3), first, which)
+    shapes = [
+        id(grid.shape) if grid and same else 0 for grid, same in zip(grids, alike, strict=True)
+    ]
+    shape = np.array(shapes)[which]
+    for one in set(shapes) - {0}:
+        rows = np.flatnonzero(shape == one)
+        whole = len(rows) == len(product)
+        held = pieces if whole else pieces.take(torch.from_numpy(rows))
+        own, place = np.unique(which[rows], return_inverse=True)
+        some = [grid for grid in (grids[at] for at in own.tolist()) if grid is not None]
+        few = min(best.shape[1], spaces[int(used[own[0]])].count())
+        best[rows, :few] = best_of_grids(held, some, torch.from_numpy(place), few, grain)
+    return np.flatnonzero(shape == 0)
 
 
-def _is_one(factor: Tensor) -> bool:
-    """Whether the requests of a product agree in its candidates' factors."""
-    return len(factor) == 1 or torch.equal(factor, factor[:1].expand_as(factor))
+def _alike(factor: Tensor, first: np.ndarray, which: np.ndarray) -> list[bool]:
+    """Of each product: whether its requests (B,) agree in its candidates' factors (B, S, K, R)."""
+    if len(first) == len(which):
+        return [True] * len(first)
+    same = (factor == factor[torch.from_numpy(first[which])]).flatten(1).all(1).numpy()
+    return (np.bincount(which, ~same, len(first)) == 0).tolist()
 
 
 def _listable(space: Space) -> int:
@@ -119,7 +135,7 @@ def _runs(product: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
             first += max(fits, 1)
 
 
-def _best_listed(pieces: Pieces, listed: list[Tensor], k: int, grain: float) -> Tensor:
+def _best_listed(pieces: Scores, listed: list[Tensor], k: int, grain: float) -> Tensor:
     """(B, at most k, S) of lists of combinations."""
     combinations = _padded(listed)
     sizes = torch.tensor([len(rows) for rows in listed])
@@ -139,14 +155,14 @@ def _padded(listed: list[Tensor]) -> Tensor:
     )
 
 
-def score(pieces: Pieces, combinations: Tensor) -> Tensor:
+def score(pieces: Scores, combinations: Tensor) -> Tensor:
     """(B, G) float64 mean reward, computed CHUNK combinations at a time."""
     groups = max(CHUNK // max(len(combinations), 1), 1)
     parts = [pieces.mean(part).double() for part in combinations.split(groups, dim=1)]
     return finite(torch.cat(parts, dim=1))
 
 
-def beam_top(pieces: Pieces, lattice: Lattice, product: np.ndarray, k: int, grain: float) -> Found:
+def beam_top(pieces: Scores, lattice: Lattice, product: np.ndarray, k: int, grain: float) -> Found:
     """The k best combinations that a beam over partial combinations finds.
 
     A prefix is scored with its later slots absent. Illegal combinations are never among them.

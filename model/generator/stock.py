@@ -7,7 +7,6 @@ product alone. They are the same numbers as without this memory, to the last rou
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,63 +14,69 @@ from model.combinations import Space
 from model.elements import Elements
 from model.generator.lattice import Lattice
 from model.generator.policy import Generator, Proposer
-
-if TYPE_CHECKING:
-    from model.reward.fit import Reward
-    from model.reward.pieces import Pieces
-    from model.reward.shelf import Shelf
+from model.reward.scoring import Kept, RewardModel, Scores
 
 
 @dataclass(frozen=True, eq=False)
 class Stocked:
-    """Products ready to be asked for; shelf None = the reward model keeps nothing of them."""
+    """Products ready to be asked for."""
 
     proposer: Proposer
-    shelf: "Shelf | None"
+    shelf: Kept
+
+    def pieces(self, product: np.ndarray, context: Mapping[str, np.ndarray]) -> Scores:
+        """What the reward of any combination needs, for requests of its products (B,)."""
+        return self.shelf.pieces(product, context)
+
+    def take(self, place: int) -> "Stocked":
+        """One of its products."""
+        if len(self.proposer.lattice.spaces) == 1:
+            return self
+        options = self.proposer.lattice.spaces[place].step.shape[1] - 1
+        return Stocked(self.proposer.take(place), self.shelf.take(place, options))
 
 
 class Stock:
     """The products asked for last, at most `most` of them."""
 
     def __init__(
-        self, reward: "Reward", generator: Generator | None, elements: Elements, most: int
+        self, reward: RewardModel, generator: Generator | None, elements: Elements, most: int
     ):
         self._reward, self._generator, self._elements = reward, generator, elements
         self._most = most
-        self._kept: OrderedDict[str, Stocked] = OrderedDict()
+        # Read together with others, a product is cut out of them when it is asked for again.
+        self._kept: OrderedDict[str, tuple[Stocked, int]] = OrderedDict()
 
     def of(self, spaces: Sequence[Space]) -> Stocked:
         """These products side by side; those not remembered are read in one pass."""
         new = [space for space in spaces if space.product_id not in self._kept]
-        if new:
-            whole = self.read(new)
-            for place, space in enumerate(new):
-                self._kept[space.product_id] = whole if len(new) == 1 else _one(whole, place)
-        found = [self._kept[space.product_id] for space in spaces]
+        whole = self.read(new) if new else None
+        if whole is not None:
+            self._kept |= {space.product_id: (whole, at) for at, space in enumerate(new)}
+        found = whole if whole and len(new) == len(spaces) else self._side_by_side(spaces)
         for space in spaces:
             self._kept.move_to_end(space.product_id)
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
-        return found[0] if len(found) == 1 else _side_by_side(found)
+        return found
+
+    def _side_by_side(self, spaces: Sequence[Space]) -> Stocked:
+        found = []
+        for space in spaces:
+            whole, place = self._kept[space.product_id]
+            found.append(whole.take(place))
+            self._kept[space.product_id] = found[-1], 0
+        if len(found) == 1:
+            return found[0]
+        shelf = found[0].shelf.beside([one.shelf for one in found[1:]])
+        return Stocked(Proposer.join([one.proposer for one in found]), shelf)
 
     def read(self, spaces: Sequence[Space]) -> Stocked:
         """These products read anew, none of them kept."""
         proposer = proposer_of(self._generator, self._elements, spaces)
-        if not hasattr(self._reward, "shelf"):
-            return Stocked(proposer, None)
         names = [space.product_id for space in spaces]
         shelf = self._reward.shelf(names, self._elements, proposer.lattice.rows)
         return Stocked(proposer, shelf)
-
-    def pieces(
-        self, stocked: Stocked, product: np.ndarray, context: Mapping[str, np.ndarray]
-    ) -> "Pieces":
-        """What the reward of any combination needs, for requests of its products (B,)."""
-        if stocked.shelf is not None:
-            return stocked.shelf.pieces(product, context)
-        lattice = stocked.proposer.lattice
-        names = [lattice.spaces[at].product_id for at in product]
-        return self._reward.pieces(names, context, self._elements, lattice.rows[product])
 
 
 def proposer_of(
@@ -81,17 +86,3 @@ def proposer_of(
     if generator is None:
         return Proposer(Lattice.pack(spaces))
     return generator.over(elements, spaces)
-
-
-def _one(whole: Stocked, place: int) -> Stocked:
-    options = whole.proposer.lattice.spaces[place].step.shape[1] - 1
-    shelf = None if whole.shelf is None else whole.shelf.take(place, options)
-    return Stocked(whole.proposer.take(place), shelf)
-
-
-def _side_by_side(found: Sequence[Stocked]) -> Stocked:
-    from model.reward.shelf import Shelf
-
-    shelves = [one.shelf for one in found if one.shelf is not None]
-    shelf = Shelf.join(shelves) if shelves else None
-    return Stocked(Proposer.join([one.proposer for one in found]), shelf)

@@ -18,11 +18,12 @@ from model.reward.members import mode
 from model.reward.members import spread as doubt
 from model.reward.network import HEADS, VALUE, Batch, RewardNetwork, Terms
 from model.reward.pieces import Pieces, Scale
-from model.reward.shelf import Shelf
+from model.reward.shelf import Shelf, cards_of
 from model.reward.value import worth
 from model.reward.warm import warm_start
 
 ROWS = 65536
+READ_AHEAD = 200_000  # elements of a catalog that are read at once and kept, 300 bytes each
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,7 @@ class Reward:
         self._calibration = calibration
         self._values = dict(values)
         self._read: tuple[Elements, ElementInputs] | None = None
+        self._carded: tuple[Elements, Tensor] | None = None
         self.target, self.members = config.target, config.members
         self.base_rate, self.event = base_rate, event
         self._direct = event == "conversion"
@@ -159,26 +161,42 @@ class Reward:
         device: str = "cpu",
     ) -> Shelf:
         """These products' candidates (P, S, K) read once, to make pieces in any context."""
-        network = self._network.to(device)
-        used, place = np.unique(np.maximum(candidates, 0), return_inverse=True)
-        inputs = self._inputs(elements).take(torch.from_numpy(used)).to(device)
+        if self._network.bias.device != torch.device(device):
+            self._network.to(device)
         products = np.asarray(product_id, object)
-        history = self._encoding.history_rows(elements.history[used])
         codes = torch.from_numpy(self._encoding.product_codes(products)).to(device)
-        batch = Batch(
-            element=torch.from_numpy(place.reshape(candidates.shape)).to(device),
-            product=codes,
-            context=torch.zeros(0, device=device),
-            history=torch.from_numpy(history).to(device),
-        )
+        cards, element = self._cards(elements, candidates)
         return Shelf.of(
-            network,
+            self._network,
             self._encoding,
             self._scale(products, device),
-            network.elements(inputs),
-            batch,
-            torch.from_numpy(candidates >= 0).to(device),
+            cards,
+            codes,
+            torch.from_numpy(element).to(device),
         )
+
+    def _cards(self, elements: Elements, candidates: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """(`cards_of` some elements, the candidates' places among these int64, -1 padding).
+
+        A catalog that is not too large is read once, and then has the same bits in any company.
+        """
+        device = self._network.bias.device
+        if len(elements) > READ_AHEAD:
+            used, place = np.unique(np.maximum(candidates, 0), return_inverse=True)
+            place = np.where(candidates >= 0, place.reshape(candidates.shape), -1)
+            return self._carded_of(elements, used), place
+        held = self._carded
+        if held is None or held[0] is not elements or held[1].device != device:
+            with torch.inference_mode(False), torch.no_grad():
+                held = elements, self._carded_of(elements, np.arange(len(elements)))
+            self._carded = held
+        return held[1], candidates.astype(np.int64)
+
+    def _carded_of(self, elements: Elements, rows: np.ndarray) -> Tensor:
+        device = self._network.bias.device
+        inputs = self._inputs(elements).take(torch.from_numpy(rows)).to(str(device))
+        history = torch.from_numpy(self._encoding.history_rows(elements.history[rows]))
+        return cards_of(self._network, self._network.elements(inputs), history.to(device))
 
     def starts(self, config: RewardConfig) -> bool:
         """Whether a training of this config can begin from here (warm.py)."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.reward.encoding import Encoding
-from model.reward.network import Batch, Outputs, RewardNetwork
+from model.reward.network import Outputs, RewardNetwork
 from model.reward.pieces import Pieces, Scale
 
 
@@ -34,19 +34,17 @@ class Shelf:
         network: RewardNetwork,
         encoding: Encoding,
         scale: Scale,
-        outputs: Outputs,
-        batch: Batch,
-        present: Tensor,
+        cards: Tensor,
+        product: Tensor,
+        element: Tensor,
     ) -> "Shelf":
-        """batch.element (P, S, K) places in outputs; batch.history (m, H) by place; no context."""
-        real = present.to(outputs.term.dtype)[..., None, None]
-        term = outputs.term
-        if batch.history.shape[1]:
-            term = term + torch.einsum("eh,hkm->emk", batch.history, network.history)
-        seen = (batch.product > 0).to(real.dtype)[:, None, None]
-        base = network.bias + network.product[batch.product] * seen
-        parts = (term, outputs.pair, outputs.context)
-        unary, factor, affinity = (part[batch.element] * real for part in parts)
+        """element (P, S, K): each candidate's place in `cards_of`, -1 padding; product (P,) codes."""
+        real = (element >= 0).to(cards.dtype)[..., None, None]
+        seen = (product > 0).to(cards.dtype)[:, None, None]
+        base = network.bias + network.product[product] * seen
+        widths = (network.heads, network.rank, network.context_rank)
+        held = cards[element.clamp(min=0)] * real
+        unary, factor, affinity = held.split(widths, dim=-1)
         return Shelf(network, encoding, scale, base.transpose(1, 2), unary, factor, affinity)
 
     def pieces(self, product: np.ndarray, context: Mapping[str, np.ndarray]) -> Pieces:
@@ -81,18 +79,27 @@ class Shelf:
             **dict(zip(names, cards, strict=True)),
         )
 
-    @staticmethod
-    def join(shelves: Sequence["Shelf"]) -> "Shelf":
-        """Several shelves of one network side by side, products in their order."""
+    def beside(self, others: Sequence["Shelf"]) -> "Shelf":
+        """This shelf and others of the same network, products in their order."""
+        shelves = [self, *others]
         widest = max(shelf.unary.shape[2] for shelf in shelves)
         return replace(
-            shelves[0],
+            self,
             base=torch.cat([shelf.base for shelf in shelves]),
             unary=torch.cat([_wide(shelf.unary, widest) for shelf in shelves]),
             factor=torch.cat([_wide(shelf.factor, widest) for shelf in shelves]),
             affinity=torch.cat([_wide(shelf.affinity, widest) for shelf in shelves]),
-            scale=replace(shelves[0].scale, worth=torch.cat([s.scale.worth for s in shelves])),
+            scale=replace(self.scale, worth=torch.cat([s.scale.worth for s in shelves])),
         )
+
+
+def cards_of(network: RewardNetwork, outputs: Outputs, history: Tensor) -> Tensor:
+    """(m, M, heads + R + Q): what each element adds by itself, its history (m, H) told; its factor
+    of interactions; what a context is met with."""
+    term = outputs.term
+    if history.shape[1]:
+        term = term + torch.einsum("eh,hkm->emk", history, network.history)
+    return torch.cat([term, outputs.pair, outputs.context], dim=2)
 
 
 def _wide(cards: Tensor, options: int) -> Tensor:

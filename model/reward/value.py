@@ -20,6 +20,7 @@ from model.codes import coded
 PRIOR = 10.0  # conversions of mean value that a product is credited with
 FARTHEST = 3.5
 LEAST_CAP = 3.0  # times a product's mean; so much is never called huge
+FEW = 64  # products that are looked up one by one
 NORMAL = 1.4826  # median absolute deviations of a normal's deviation
 
 
@@ -70,6 +71,8 @@ def _held(bags: Bags, product: np.ndarray) -> np.ndarray:
 def worth(values: Mapping[str, float], product_id: np.ndarray) -> np.ndarray:
     """(n,) mean value of a conversion of each product."""
     usual = values.get("", 0.0)
+    if len(product_id) <= FEW:
+        return np.array([values.get(str(name), usual) for name in product_id], np.float64)
     names, codes = coded(product_id)
     return np.array([values.get(str(name), usual) for name in names], np.float64)[codes]
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from model.bags import Bags
 from model.elements import Elements
+from model.reward.scoring import Unread
 
 DEVICES = ("phone", "desk", "tablet")
 CONTEXT = {"device": "categorical", "hour": "number"}
@@ -37,6 +38,10 @@ class TabularPieces:
 
     def mean(self, combinations: Tensor) -> Tensor:
         return self.score(combinations)[0]
+
+    def singles(self) -> tuple[Tensor, Tensor]:
+        mean = torch.sigmoid(self.base + self.alone)
+        return mean, mean * self.doubt
 
     def score(self, combinations: Tensor) -> tuple[Tensor, Tensor]:
         there = (combinations >= 0).to(self.alone.dtype)
@@ -75,6 +80,11 @@ class TabularReward:
         alone = self.alone[known] + self.device[known, which[:, None, None]]
         parts = (alone, self.together[known], self.doubt[known])
         return TabularPieces(self.base, *(torch.from_numpy(part).to(device) for part in parts))
+
+    def shelf(
+        self, product_id: Sequence[str], elements: Elements, candidates: np.ndarray
+    ) -> Unread:
+        return Unread.of(self, product_id, elements, candidates)
 
     def predict(self, bags: Bags, elements: Elements) -> Prediction:
         candidates = bags.element[:, :, None]

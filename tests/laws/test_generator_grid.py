@@ -8,8 +8,9 @@ import torch
 from tabular_reward import elements_of
 
 from model.combinations import Forbidden, Rules, space_of
+from model.generator.blocks import best_of_grids
 from model.generator.grid import Halves
-from model.generator.rows import Grids, best_of_grid
+from model.generator.grids import Grids
 from model.generator.search import exact_top, score
 from model.reward.pieces import Pieces, Scale
 
@@ -56,7 +57,7 @@ def test_the_best_by_rows_are_the_best_of_the_list(target, heads, rules, sizes, 
     grid = Grids().of(space)
     assert grid is not None
     for k in (1, 5):
-        found = best_of_grid(pieces, grid, k, 1e-9)
+        found = best_of_grids(pieces, [grid], torch.zeros(REQUESTS, dtype=torch.int64), k, 1e-9)
         np.testing.assert_allclose(score(pieces, found), direct.topk(k).values, rtol=2e-6)
         assert space.legal(found.flatten(0, 1).numpy()).all()
     which = np.zeros(REQUESTS, np.int64)
@@ -117,12 +118,13 @@ def test_products_without_rules_share_an_automaton_and_its_halves():
     assert shapes[0] is not shapes[2]
 
 
-def test_requests_of_several_products_get_the_best_of_their_own():
-    sizes = {"a": (3, 4, 2), "b": (5, 5, 5), "c": (6, 5, 4)}
+@pytest.mark.parametrize("product", [[0, 1, 1, 2], [3, 1, 2, 4]])  # alike in shape: b, d, e
+def test_requests_of_several_products_get_the_best_of_their_own(product):
+    sizes = {"a": (3, 4, 2), "b": (5, 5, 5), "c": (6, 5, 4), "d": (5, 5, 5), "e": (5, 5, 5)}
     elements = elements_of(sizes, SLOTS[:3], seed=2)
     spaces = [space_of(name, elements, Rules()) for name in sizes]
     pieces = pieces_of("click", 3, 6, seed=3)
-    product = np.array([0, 1, 1, 2])
+    product = np.array(product)
     found = exact_top(pieces, spaces, product, 40, 1e-9)
     for at, own in enumerate(product):
         listed = torch.from_numpy(spaces[own].enumerate().astype(np.int64))

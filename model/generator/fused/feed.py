@@ -9,6 +9,7 @@ from torch import Tensor
 from model.generator.fused.policy import Paths, Requests
 from model.generator.ground import Ground
 from model.generator.policy import Hide
+from model.reward.pieces import Pieces
 
 
 class Feed:
@@ -42,6 +43,8 @@ class Feed:
         lattice = ground.lattice
         which = torch.from_numpy(pool.product[at]).to(here.device)
         place = self._place[which]
+        pieces = pool.pieces
+        assert isinstance(pieces, Pieces), "the fused step is taken for these only"
         return Requests(
             dense=inputs.dense[place],
             identity=inputs.identity[place],
@@ -51,7 +54,7 @@ class Feed:
             hint=pool.hint[here],
             paths=Paths(lattice.step, lattice.start[which], lattice.slots),
             log_count=lattice.log_count[which].float(),
-            pieces=pool.pieces.take(here),
+            pieces=pieces.take(here),
             tokens=inputs.tokens[place],
             known=ground.known[which],
             new=hide.product.clone(),
