@@ -99,7 +99,8 @@ def make_on_duckdb(making: Making, finish: Finish) -> Counts:
         for dt in making.again:
             files = write_tables(joining, dt, folder, making.threads)
             raw = folder / "raw.parquet"
-            write_raw(joining, files["checked"], files["rejected"], files["events"], raw)
+            unfit = files["checked"], files["rejected"], files["events"]
+            write_raw(joining, *unfit, raw, making.threads)
             files["raw"] = [raw]
             names = {t: [making.upload(dt, f, f.name) for f in fs] for t, fs in files.items()}
             finish(dt, names, counts)

@@ -229,7 +229,7 @@ def _raw_of_file(making: Making, rows: pa.Table) -> pa.Table:
         database.register("unfit_arrow", rows)
         database.execute("CREATE TABLE unfit_rows AS SELECT file, row FROM unfit_arrow")
         target = Path(scratch) / "raw.parquet"
-        write_sources(database, reading, target)
+        write_sources(database, reading, target, 1)
         name = making.upload(dt, target, f"raw-{number:05d}.parquet")
     return pa.Table.from_pylist([{"kind": "part", "dt": dt, "name": name}], schema=_SAID)
 

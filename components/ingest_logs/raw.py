@@ -1,10 +1,12 @@
 """The unfit rows of a day as they came: their text, or their Parquet row as JSON."""
 
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.ingest_logs.joining import Joining
-from components.ingest_logs.reading import Reading, Source
+from components.ingest_logs.reading import Reading
 from components.sql import copy_to, parquet
 
 if TYPE_CHECKING:
@@ -17,12 +19,13 @@ def write_raw(
     rejected: list[Path],
     events: list[Path],
     target: Path,
+    threads: int | None = None,
 ) -> None:
     """Table (file, row, raw) of every row of these files that is unfit, by file and row."""
     database, reading = joining.database, joining.reading
     chosen = unfit_rows(checked, rejected, events)
     database.execute(f"CREATE OR REPLACE TABLE unfit_rows AS {chosen}")
-    write_sources(database, reading, target)
+    write_sources(database, reading, target, threads)
 
 
 def unfit_rows(checked: list[Path], rejected: list[Path], events: list[Path]) -> str:
@@ -36,11 +39,22 @@ def unfit_rows(checked: list[Path], rejected: list[Path], events: list[Path]) ->
     """
 
 
-def write_sources(database: "duckdb.DuckDBPyConnection", reading: Reading, target: Path) -> None:
-    """Table (file, row, raw) of the rows of table `unfit_rows`, by file and row."""
+def write_sources(
+    database: "duckdb.DuckDBPyConnection",
+    reading: Reading,
+    target: Path,
+    threads: int | None = None,
+) -> None:
+    """Table (file, row, raw) of the rows of table `unfit_rows`, by file and row.
+
+    Several files are read at a time: few of a file's rows are looked for, which keeps one thread
+    of DuckDB busy at most.
+    """
     database.execute("CREATE OR REPLACE TABLE sources (file INTEGER, row BIGINT, raw VARCHAR)")
-    for (number,) in database.execute("SELECT DISTINCT file FROM unfit_rows ORDER BY 1").fetchall():
-        _insert(database, reading.sources[number], reading.files[number].local)
+    found = database.execute("SELECT DISTINCT file FROM unfit_rows ORDER BY 1").fetchall()
+    with ThreadPoolExecutor(threads or cpu_count()) as workers:
+        for done in [workers.submit(_insert, database, reading, number) for (number,) in found]:
+            done.result()
     copy_to(
         database,
         "SELECT path AS file, row, raw FROM sources JOIN files USING (file) ORDER BY path, row",
@@ -48,19 +62,20 @@ def write_sources(database: "duckdb.DuckDBPyConnection", reading: Reading, targe
     )
 
 
-def _insert(database: "duckdb.DuckDBPyConnection", source: Source, local: Path) -> None:
-    chosen = f"(SELECT row FROM unfit_rows WHERE file = {source.number})"
+def _insert(database: "duckdb.DuckDBPyConnection", reading: Reading, number: int) -> None:
+    chosen = f"(SELECT row FROM unfit_rows WHERE file = {number})"
+    with database.cursor() as own:
+        own.execute(f"INSERT INTO sources {_raw(reading, number, chosen)}")
+
+
+def _raw(reading: Reading, number: int, chosen: str) -> str:
+    """SQL of (file, row, raw) of a file's rows whose numbers are chosen."""
+    source = reading.sources[number]
     if source.line:
-        lines = parquet(source.paths)
-        database.execute(
-            f"INSERT INTO sources SELECT file, row, line FROM {lines} WHERE row IN {chosen}"
-        )
-        return
-    database.execute(
-        f"""
-        INSERT INTO sources
-        SELECT {source.number}, file_row_number + 1,
-               CAST(json_merge_patch(to_json(q), '{{"file_row_number": null}}') AS VARCHAR)
-        FROM {parquet(local, ", file_row_number = true")} q WHERE file_row_number + 1 IN {chosen}
-        """
-    )
+        return f"SELECT file, row, line FROM {parquet(source.paths)} WHERE row IN {chosen}"
+    numbered = parquet(reading.files[number].local, ", file_row_number = true")
+    return f"""
+    SELECT {number}, file_row_number + 1,
+           CAST(json_merge_patch(to_json(q), '{{"file_row_number": null}}') AS VARCHAR)
+    FROM {numbered} q WHERE file_row_number + 1 IN {chosen}
+    """
