@@ -25,9 +25,9 @@ R = TypeVar("R", bound=BaseModel)
 RUN_ID = "GENCO_RUN_ID"  # in a pod from its label pipeline/runid (pipelines/daily.py)
 JSON_LOG = "GENCO_LOG"
 READS_WRITES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "ingest_logs": (("logs", "catalog"), ("raw_bags",)),
-    "validate_logs": (("raw_bags",), ("bags", "quarantine", "data_page")),
-    "materialize_features": (("bags",), ("features", "training_set")),
+    "ingest_logs": (("logs", "catalog"), ("bags", "unfit_rows")),
+    "validate_logs": (("bags", "unfit_rows"), ("manifest", "quarantine", "data_page")),
+    "materialize_features": (("bags", "manifest"), ("features", "training_set")),
     "train_reward": (("training_set",), ("reward_model",)),
     "train_generator": (("training_set", "reward_model"), ("draft_bundle",)),
     "evaluate_candidate": (("training_set", "draft_bundle"), ("evidence",)),

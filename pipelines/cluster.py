@@ -56,12 +56,13 @@ def open_cluster(cluster: Cluster) -> Kubeflow:
     return Kubeflow(host, cluster.namespace, token, cluster.timeout_s)
 
 
-def compiled(cluster: Cluster) -> Package:
+def compiled(config: Config) -> Package:
     """The daily graph; WrongUse where an image is not pinned by its digest."""
     from pipelines.compile import compile_daily
 
+    cluster = config.cluster
     with tempfile.TemporaryDirectory() as folder:
-        content = compile_daily(Path(folder, "daily.yaml"), cluster.steps).read_bytes()
+        content = compile_daily(Path(folder, "daily.yaml"), config.pods()).read_bytes()
     if cluster.image:
         content = content.replace(
             f"image: {IMAGE}\n".encode(), f"image: {cluster.image}\n".encode()
@@ -118,7 +119,7 @@ def run_day(
     today = today or now().date().isoformat()
     if ds > today:
         raise WrongUse(f"ds={ds} is in the future (today is {today}); its logs can't be whole")
-    package = compiled(config.cluster)
+    package = compiled(config)
     plan = cluster_plan(config, package)
     kubeflow = open_cluster(config.cluster)
     version = upload(kubeflow, config.cluster, package)

@@ -19,14 +19,14 @@ def compile_daily(target: Path, steps: Mapping[str, Step] | None = None) -> Path
 
 
 def main() -> None:
-    """`make compile`: with --config the pods are as that config's cluster.steps says."""
+    """`make compile`: with --config the pods are as that config says."""
     from pipelines.config import load_config
 
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/genco-daily.yaml"))
     parser.add_argument("--config", type=Path)
     asked = parser.parse_args()
-    steps = load_config(asked.config).cluster.steps if asked.config else {}
+    steps = load_config(asked.config).pods() if asked.config else {}
     written = compile_daily(asked.out, steps)
     print(f"{written} ({written.stat().st_size:,} bytes)")
 

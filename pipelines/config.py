@@ -16,7 +16,7 @@ from components.day import Frozen
 from components.errors import WrongUse
 from components.ingest_logs.traffic import check_test_traffic
 from components.notify.sending import Mail
-from pipelines.placement import Step, check_names
+from pipelines.placement import Step, check_names, for_processes
 from validation.rulings import Ruling, check_rulings
 from validation.sanity.limits import Unusual
 
@@ -239,6 +239,12 @@ class Config(Frozen):
         except ValueError as error:
             raise ValueError(f"quality.test_traffic: {error}") from error
         return self
+
+    def pods(self) -> dict[str, Step]:
+        """cluster.steps, with an accelerator for each process of a training that gets any."""
+        trainings = {"train_reward": self.train_reward, "train_generator": self.train_generator}
+        processes = {stage: one.processes for stage, one in trainings.items()}
+        return for_processes(self.cluster.steps, processes)
 
     def digest(self) -> str:
         """Names what the config says of the work, not where things lie."""

@@ -64,3 +64,16 @@ def placed(stage: str, steps: Mapping[str, Step]) -> Step:
         if told is not None:
             found |= {name: v for name, v in dict(told).items() if v not in (None, {}, ())}
     return Step.model_validate(found)
+
+
+def for_processes(steps: Mapping[str, Step], processes: Mapping[str, int]) -> dict[str, Step]:
+    """The same settings, where a stage that gets accelerators gets one for each of its processes.
+
+    A number that the config itself says is left as it is.
+    """
+    found = dict(steps)
+    for stage, number in processes.items():
+        own = found.get(stage, Step())
+        if own.accelerators is None and placed(stage, steps).accelerators:
+            found[stage] = own.model_copy(update={"accelerators": number})
+    return found

@@ -89,7 +89,7 @@ def declared(file: Path) -> Declared:
     """What the file asks for, with the plan and the pipeline version of this checkout."""
     told = read_schedules(file)
     config = load_config(file.parent / told.config)
-    package = compiled(config.cluster)
+    package = compiled(config)
     plan = cluster_plan(config, package)
     wanted = {one.name: _wanted(config, one, package, plan) for one in told.schedules}
     return Declared(config, package, wanted)

@@ -3,12 +3,16 @@
 Configured as every OpenTelemetry program is: OTEL_EXPORTER_OTLP_ENDPOINT, _HEADERS, _TIMEOUT,
 OTEL_SERVICE_NAME. The providers are ours alone, so MLflow's own tracing is left as it is. All
 stages of a run share one trace, whose id is the run's UUID, whichever process they run in.
+
+A collector that is away costs a process one wait of at most a second (OTEL_EXPORTER_OTLP_TIMEOUT
+says otherwise): after the first failure nothing more is sent.
 """
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -29,20 +33,40 @@ def _providers() -> tuple[Any, Any]:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+    from opentelemetry.sdk.metrics.export import MetricExportResult, PeriodicExportingMetricReader
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
-    os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", "5")
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    away = Event()
     named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": "genco"}
     resource = Resource.create(named)
     traces = TracerProvider(resource=resource)
-    traces.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter()))
+    traces.add_span_processor(
+        SimpleSpanProcessor(_asked_until(away, OTLPSpanExporter(), SpanExportResult))
+    )
     reader = PeriodicExportingMetricReader(
-        OTLPMetricExporter(), export_interval_millis=float("inf")
+        _asked_until(away, OTLPMetricExporter(), MetricExportResult),
+        export_interval_millis=float("inf"),
     )
     return traces, MeterProvider([reader], resource=resource)
+
+
+def _asked_until(away: Event, exporter: Any, outcome: Any) -> Any:
+    """The exporter, which sends nothing more once it or another one of ours could not."""
+    send = exporter.export
+
+    def export(*arguments: Any, **named: Any) -> Any:
+        if away.is_set():
+            return outcome.FAILURE
+        sent = send(*arguments, **named)
+        if sent is not outcome.SUCCESS:
+            away.set()
+        return sent
+
+    exporter.export = export
+    return exporter
 
 
 @lru_cache(maxsize=1)
@@ -75,4 +99,4 @@ def span(stage: str, run: str, attributes: Attributes) -> Iterator[Any]:
 def measure(seconds: float, attributes: Attributes) -> None:
     """The stage's duration is sent."""
     _duration().record(seconds, attributes)
-    _providers()[1].force_flush(5000)
+    _providers()[1].force_flush(3000)

@@ -1,7 +1,9 @@
 """What OpenLineage, OpenTelemetry and the log see of a stage; real clients, a receiver on loopback."""
 
+import contextlib
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -193,3 +195,29 @@ def test_a_run_is_named_by_a_uuid_whatever_the_platform_calls_it(
     monkeypatch.setenv("GENCO_RUN_ID", given)
     assert str(UUID(run_id())) == run_id()
     assert (run_id() == given) == (given == RUN)
+
+
+def test_a_collector_that_never_answers_is_waited_for_once_a_process(
+    day: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_TIMEOUT", raising=False)
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as silent:
+        monkeypatch.setenv(telemetry.ENDPOINT, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        observed("ingest_logs", day, Result)
+        asked = waiting(silent)
+        for stage in STAGES[1:]:
+            assert observed(stage, day, Result) == Result()
+        assert asked >= 1
+        assert waiting(silent) == 0
+    assert os.environ["OTEL_EXPORTER_OTLP_TIMEOUT"] == "1"
+
+
+def waiting(server: socket.socket) -> int:
+    """How many connections nobody took yet."""
+    server.settimeout(0.05)
+    found = 0
+    with contextlib.suppress(TimeoutError):
+        while True:
+            server.accept()[0].close()
+            found += 1
+    return found

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from components.step import PATIENCE
 from pipelines.compile import compile_daily
-from pipelines.config import Cluster
-from pipelines.placement import Step
+from pipelines.config import Cluster, Config
+from pipelines.placement import Step, placed
 from pipelines.stages import IO_STAGES, STAGES
 
 
@@ -255,6 +255,27 @@ def test_the_config_says_where_pods_run_and_what_they_take(tmp_path: Path) -> No
     assert [fault for pod in pods.values() for fault in pod_faults(pod)] == []
     alone = compile_daily(tmp_path / "cpu.yaml", {"train_generator": Step(accelerators=0)})
     assert "accelerator" not in alone.read_text()
+
+
+@pytest.mark.parametrize(
+    ("processes", "own", "asked"),
+    [(1, {}, 1), (4, {}, 4), (4, {"accelerators": 2}, 2), (4, {"accelerators": 0}, 0)],
+)
+def test_a_training_asks_for_an_accelerator_a_process_unless_the_config_says_how_many(
+    processes: int, own: dict[str, int], asked: int
+) -> None:
+    training = {"processes": processes}
+    shop = {"name": "shop", "logs": "l", "catalog": "c", "store": "s", "slots": ["title"]}
+    config = Config.model_validate(
+        {
+            **shop,
+            "train_reward": training,
+            "train_generator": training,
+            "cluster": {"steps": {"train_generator": own}},
+        }
+    )
+    assert placed("train_generator", config.pods()).accelerators == asked
+    assert placed("train_reward", config.pods()).accelerators == 0
 
 
 @pytest.mark.parametrize(
