@@ -7,6 +7,7 @@ never pulled: what runs is what was built.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 from components.errors import Failed, WrongUse
 
 USER = "10001:0"
+POLL_S = 0.2
+ENDED = ("exited", "stopped", "dead")
 PASSED_ON = ("AWS_", "MLFLOW_", "GENCO_", "OMP_NUM_THREADS")
 
 
@@ -64,19 +67,23 @@ def mended() -> Iterator[None]:
 def run_container(
     client: Any, image: str, command: list[str], volumes: dict[str, Any], **arguments: Any
 ) -> int:
-    """The container's exit code, read before it is removed; what it says is printed."""
+    """The container's exit code, read before it is removed; then what it said is printed.
+
+    Its state is asked for: podman 4.3 ends a followed log up to a minute after the container.
+    """
     _check_present(client, image)
     container = client.containers.run(
         image=image, command=command, volumes=volumes, detach=True, **arguments
     )
     try:
-        for line in container.logs(stream=True, follow=True):
-            print(line.decode(errors="replace"), end="")
-        code = int(container.wait()["StatusCode"])
-        container.reload()
-        if container.attrs["State"].get("OOMKilled"):
+        while container.status not in ENDED:
+            time.sleep(POLL_S)
+            container.reload()
+        print(container.logs().decode(errors="replace"), end="")
+        state = container.attrs["State"]
+        if state.get("OOMKilled"):
             raise Failed(f"a step in {image} was killed at its memory limit; raise it, run again")
-        return code
+        return int(state["ExitCode"])
     finally:
         container.remove(force=True)
 
