@@ -61,8 +61,7 @@ def course(seed: int, products: int, displays: int) -> Course:
     log = world.log(displays, 1)
     shown = np.unique(log.element[log.element >= 0])
     encoding = fit_encoding(
-        world.elements, shown, log.product_id, log.context, KINDS,
-        config.buckets, config.bins, log.history, config.landmarks,
+        world.elements, shown, log, KINDS, config.buckets, config.bins, config.landmarks
     )  # fmt: skip
     inputs = encoding.element_inputs(world.elements.take(shown))
     weight = member_weights(log, config.members, np.random.default_rng(0))

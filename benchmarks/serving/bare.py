@@ -69,7 +69,9 @@ def _reward(policy, lattice, which, products, columns) -> Pass:
     encoding = reward._encoding
     element = torch.from_numpy(np.where(rows >= 0, place.reshape(rows.shape), -1)[which])
     product = torch.from_numpy(encoding.product_codes(np.array(products, object)))
-    history = torch.from_numpy(encoding.history_rows(policy.elements.history[used]))
+    history = torch.from_numpy(
+        encoding.history_rows(policy.elements.history[used], inputs.own.numpy())
+    )
     kept = reward.shelf(products, policy.elements, rows[which])
     every = torch.arange(len(products))
     known = torch.from_numpy(encoding.context_rows(columns, len(products)))

@@ -15,6 +15,7 @@ class RewardConfig:
     passes: at least so often every row is learned from; batches grow where `batch` is too small.
     dispersion: how many times over binomial the clicks vary; likelihoods are divided by it. 0 asks
     the rows (dispersion.py).
+    patience: looks at the tuning rows, worse than the best beyond chance, after which it ends.
     members: the mode, and as many more as are drawn around it (members.py).
     anchored: how far off the drawn members' anchors lie, in deviations of the prior.
     landmarks: elements of a slot whose embeddings span the smooth term (smooth.py); 0 = none.

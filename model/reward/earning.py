@@ -61,7 +61,7 @@ def earnings(
     with torch.no_grad():
         context = torch.from_numpy(encoding.context_rows(unknown, 1))[0]
         outputs = network.elements(inputs)
-        history = torch.from_numpy(encoding.history_rows(elements.history))
+        history = torch.from_numpy(encoding.history_rows(elements.history, inputs.own.numpy()))
         known = torch.einsum("eh,hm->em", history, network.history[:, 0])
         each = outputs.term[..., 0] + known
         mixed = torch.einsum("c,cmq->mq", context, network.mixing)

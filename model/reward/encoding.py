@@ -4,7 +4,7 @@ import json
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,12 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.bags import Bags
 from model.elements import Elements, pack
+from model.reward.history import even, first_history, lift_places, scale_of, untold
 from model.reward.smooth import Landmarks, fit_landmarks
 from model.reward.text import Grams, document_weights, weighted
 
 MOST_VALUES = 256
 LANDMARKS = "landmarks."
+BEFORE = "before"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +51,7 @@ class ElementInputs:
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """Vocabularies and scales; `idf` and `landmarks` are kept with the weights, the rest is JSON."""
+    """Vocabularies and scales; `idf`, `landmarks` and `before` are kept with the weights, the rest is JSON."""
 
     slots: tuple[str, ...]
     context: dict[str, str]
@@ -58,19 +61,20 @@ class Encoding:
     shared: list[str]
     own: list[str]
     embedding: list[dict[str, list[float]] | None]
-    history: dict[str, list[float]]
+    history: dict[str, Any]
     buckets: int
     idf: np.ndarray
     landmarks: list[Landmarks | None]
+    before: np.ndarray  # (own + 1, H) history of each own code before it was learned from, or none
 
     def to_json(self) -> dict[str, Any]:
         """What is not an array."""
         kept = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {k: v for k, v in kept.items() if k not in ("idf", "landmarks")}
+        return {k: v for k, v in kept.items() if k not in ("idf", "landmarks", BEFORE)}
 
     def tensors(self) -> dict[str, Tensor]:
         """The arrays, by name."""
-        named = {"idf": self.idf}
+        named = {"idf": self.idf, BEFORE: self.before}
         for slot, marks in zip(self.slots, self.landmarks, strict=True):
             for name, array in (marks.tensors() if marks else {}).items():
                 named[f"{LANDMARKS}{slot}.{name}"] = array
@@ -82,12 +86,15 @@ class Encoding:
         slots = tuple(tree["slots"])
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         marks = [_landmarks_of(arrays, f"{LANDMARKS}{slot}.") for slot in slots]
-        return Encoding(**{**tree, "slots": slots}, idf=arrays["idf"], landmarks=marks)
+        width = len(tree["history"]["mean"])
+        before = arrays.get(BEFORE, np.zeros((0, width), np.float32))
+        tree = {**tree, "slots": slots}
+        return Encoding(**tree, idf=arrays["idf"], landmarks=marks, before=before)
 
     @staticmethod
     def owns(name: str) -> bool:
         """Whether a tensor of a model's state is the encoding's."""
-        return name == "idf" or name.startswith(LANDMARKS)
+        return name in ("idf", BEFORE) or name.startswith(LANDMARKS)
 
     @property
     def context_width(self) -> int:
@@ -141,15 +148,24 @@ class Encoding:
         standard = np.clip((filled - scale["mean"]) / scale["std"], -5, 5)
         return np.concatenate([standard[:, None].astype(np.float32), binned], axis=1)
 
-    def history_rows(self, history: np.ndarray) -> np.ndarray:
-        """(..., H + 1) standardised history and a flag where nothing is known; absent is 0."""
-        known = np.isfinite(history)
-        mean, std = np.array(self.history["mean"]), np.array(self.history["std"])
-        filled = np.where(known, (history - mean) / std, 0.0)
-        # Counts grow with time: beyond what was learned from, a linear term would drift with them.
-        filled = np.clip(filled, self.history.get("low", -5.0), self.history.get("high", 5.0))
-        unknown = ~known.any(axis=-1, keepdims=True) if history.shape[-1] else known[..., :0]
-        return np.concatenate([np.clip(filled, -5, 5), unknown], axis=-1).astype(np.float32)
+    def history_rows(self, history: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """(..., H + 1) what the ids have not learned of the history, of elements with own codes
+        (...), made even, and a flag where nothing is known (history.py)."""
+        return self.even(self.untold(history, own))
+
+    def untold(self, history: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """(..., H) the history without what the ids have learned."""
+        if "lifts" not in self.history:  # encodings from before took all of it
+            return history
+        return untold(history, own, self.before)
+
+    def even(self, history: np.ndarray) -> np.ndarray:
+        """(..., H + 1) such history as the network reads it."""
+        return even(history, self.history)
+
+    def own_codes(self, elements: Elements) -> np.ndarray:
+        """(m,) int64 code of each element's own id, 0 where it was never learned from."""
+        return _codes(np.array(self.own), _own_keys(elements))
 
     def element_inputs(self, elements: Elements) -> ElementInputs:
         """What the network reads of these elements, known or new."""
@@ -202,31 +218,44 @@ class Encoding:
 def fit_encoding(
     elements: Elements,
     trained: np.ndarray,
-    products: np.ndarray,
-    context: Mapping[str, np.ndarray],
+    bags: Bags,
     kinds: Mapping[str, str],
     buckets: int,
     bins: int,
-    history: np.ndarray,
     landmarks: int,
 ) -> Encoding:
     """The encoding of the training rows; `trained` are the rows of elements that were shown."""
     shown = elements.take(trained)
-    contents = _contents(shown)
-    return Encoding(
+    contents, context = _contents(shown), bags.context
+    draft = Encoding(
         slots=elements.slots,
         context=dict(kinds),
         categories={n: _values(context[n]) for n, k in kinds.items() if k != "number"},
         numbers={n: _scale(context[n], bins) for n, k in kinds.items() if k == "number"},
-        products=sorted(set(products.astype(str).tolist())),
+        products=sorted(set(bags.product_id.astype(str).tolist())),
         shared=_repeated(shown, contents),
         own=sorted(_own_keys(shown).tolist()),
         embedding=[_embedding_scale(shown, slot) for slot in range(len(elements.slots))],
-        history=_history_scale(history),
+        history={},
         buckets=buckets,
         idf=document_weights(contents, _salts(shown), buckets),
         landmarks=[_fit_landmarks(shown, slot, landmarks) for slot in range(len(elements.slots))],
+        before=np.zeros((0, bags.history.shape[2]), np.float32),
     )
+    return _with_history(draft, elements, bags)
+
+
+def _with_history(draft: Encoding, elements: Elements, bags: Bags) -> Encoding:
+    """The encoding with what was known before its rows were shown, and how it is made even."""
+    lifts = lift_places(elements.history_names)
+    rate = float(bags.clicks.sum() / max(bags.impressions.sum(), 1.0))
+    if not bags.history.shape[2]:
+        return replace(draft, history=scale_of(bags.history, lifts, rate))
+    own = draft.own_codes(elements)
+    before = first_history(bags, own, len(draft.own))
+    here = bags.element >= 0
+    left = untold(bags.history[here], own[bags.element[here]], before)
+    return replace(draft, before=before, history=scale_of(left, lifts, rate))
 
 
 def _codes(names: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -281,20 +310,6 @@ def _given(shown: Elements, slot: int) -> np.ndarray | None:
 def _landmarks_of(arrays: Mapping[str, np.ndarray], prefix: str) -> Landmarks | None:
     found = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
     return Landmarks.of(found) if found else None
-
-
-def _history_scale(history: np.ndarray) -> dict[str, list[float]]:
-    width = history.shape[-1]
-    flat = history.reshape(history.size // max(width, 1) if width else 0, width).astype(np.float64)
-    rows = flat[np.isfinite(flat).all(axis=1)]
-    if not len(rows):
-        width = history.shape[-1]
-        return {"mean": [0.0] * width, "std": [1.0] * width}
-    mean, std = rows.mean(axis=0), rows.std(axis=0)
-    std = np.where(std > 1e-8, std, 1.0)
-    ends = {"low": rows.min(axis=0), "high": rows.max(axis=0)}
-    whole = {name: ((value - mean) / std).tolist() for name, value in ends.items()}
-    return {"mean": mean.tolist(), "std": std.tolist(), **whole}
 
 
 def _contents(elements: Elements) -> list[str]:

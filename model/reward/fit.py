@@ -65,21 +65,21 @@ def fit_reward(
     encoding = fit_encoding(
         elements,
         shown,
-        train.product_id,
-        train.context,
+        train,
         context,
         config.buckets,
         config.bins,
-        train.history,
         config.landmarks,
     )
     _check_size(encoding, config)
     inputs = encoding.element_inputs(elements.take(shown)).to(device)
     values = product_values(train)
     weight = member_weights(train, config.members, rng)
-    rows = rows_of(encoding, train, shown, weight, device, values)
+    rows = rows_of(encoding, _untold(train, encoding, elements), shown, weight, device, values)
     network = RewardNetwork(encoding, config, HEADS + (config.target == "value"))
     network.start(config, torch.Generator().manual_seed(seed))
+    if encoding.history["lifts"]:
+        network.trust(encoding.history["lifts"][0][0])
     network.to(device)
     with torch.no_grad():
         network.bias[0] = _odds(
@@ -88,7 +88,9 @@ def fit_reward(
         network.bias[1] = _odds(train.conversions, train.clicks)
     if start is not None:
         start.warm(network, encoding)
-    tuning = tuning_of(encoding, valid, elements, shown, config, device, values)
+    tuning = tuning_of(
+        encoding, _untold(valid, encoding, elements), elements, shown, config, device, values
+    )
     with deterministic(device), only_used(network, inputs) as used:
         lesson = Lesson(inputs, rows, tuning, train.product_id).renamed(used)
         learner = Learner(network, lesson, config, seed, processes)
@@ -100,6 +102,15 @@ def fit_reward(
         values = levelled(values, train, draft.log_ratio(train, elements))
     calibration = _calibrated(draft, train, valid, elements, config)
     return Reward(network, encoding, config, calibration, values, rate, event)
+
+
+def _untold(bags: Bags, encoding: Encoding, elements: Elements) -> Bags:
+    """The bags with the history that the ids do not learn."""
+    if not bags.history.shape[2]:
+        return bags
+    codes = encoding.own_codes(elements)
+    own = np.where(bags.element >= 0, codes[np.maximum(bags.element, 0)], 0)
+    return replace(bags, history=encoding.untold(bags.history, own))
 
 
 def event_of(train: Bags, config: RewardConfig) -> str:
@@ -119,7 +130,7 @@ def _learn(
     progress: Callable[[int, int], None] | None,
     saved: Callable[[Path], None] | None,
 ) -> None:
-    """Leaves the weights that the tuning rows liked best in the network."""
+    """Leaves the last weights in the network, or earlier ones that the tuning rows clearly like."""
     show, total = progress or (lambda done, total: None), learner.config.steps
     alone = learner.processes.count == 1
     digest = "" if checkpoint is None and alone else _digest(learner)

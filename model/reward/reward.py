@@ -1,7 +1,7 @@
 """The trained reward model: predictions, attribution, and pieces for scoring many combinations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -194,8 +194,10 @@ class Reward:
 
     def _carded_of(self, elements: Elements, rows: np.ndarray) -> Tensor:
         device = self._network.bias.device
-        inputs = self._inputs(elements).take(torch.from_numpy(rows)).to(str(device))
-        history = torch.from_numpy(self._encoding.history_rows(elements.history[rows]))
+        inputs = self._inputs(elements).take(torch.from_numpy(rows))
+        own = inputs.own.numpy()
+        history = torch.from_numpy(self._encoding.history_rows(elements.history[rows], own))
+        inputs = inputs.to(str(device))
         return cards_of(self._network, self._network.elements(inputs), history.to(device))
 
     def starts(self, config: RewardConfig) -> bool:
@@ -215,15 +217,25 @@ class Reward:
             return []
         used, place = np.unique(np.maximum(bags.element, 0), return_inverse=True)
         inputs = self._inputs(elements).take(torch.from_numpy(used))
+        own = inputs.own.numpy()
         element = np.where(bags.element >= 0, place.reshape(bags.element.shape), -1)
         with torch.no_grad():
             outputs = self._network.elements(inputs)
             found = []
             for start in range(0, len(bags), ROWS):
                 rows = np.arange(start, min(start + ROWS, len(bags)))
-                batch = encode(self._encoding, bags.take(rows), element[rows])
+                batch = encode(
+                    self._encoding, self._untold(bags.take(rows), element[rows], own), element[rows]
+                )
                 found.append([self._network.terms(outputs, batch, h) for h in range(heads)])
         return found
+
+    def _untold(self, bags: Bags, element: np.ndarray, own: np.ndarray) -> Bags:
+        """The bags of elements (n, S), places of own codes, with the history that ids lack."""
+        if not bags.history.shape[2]:
+            return bags
+        codes = np.where(element >= 0, own[np.maximum(element, 0)], 0)
+        return replace(bags, history=self._encoding.untold(bags.history, codes))
 
     def _inputs(self, elements: Elements) -> ElementInputs:
         """What the network reads of these elements; the last ones asked of are remembered."""
@@ -291,10 +303,11 @@ class Reward:
 
 
 def encode(encoding: Encoding, bags: Bags, element: np.ndarray) -> Batch:
-    """Bags as tensors; element (n, S) are places among the encoded elements, -1 absent."""
+    """Bags as tensors, of whose history the ids know nothing; element (n, S) are places among the
+    encoded elements, -1 absent."""
     return Batch(
         element=torch.from_numpy(element.astype(np.int64)),
         product=torch.from_numpy(encoding.product_codes(bags.product_id)),
         context=torch.from_numpy(encoding.context_rows(bags.context, len(bags))),
-        history=torch.from_numpy(encoding.history_rows(bags.history)),
+        history=torch.from_numpy(encoding.even(bags.history)),
     )

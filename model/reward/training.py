@@ -22,9 +22,9 @@ from model.reward.compact import renamed
 from model.reward.config import RewardConfig
 from model.reward.encoding import ElementInputs
 from model.reward.loss import binomial_loss, comparison_loss
-from model.reward.members import mode
 from model.reward.network import VALUE, Outputs, RewardNetwork
 from model.reward.rows import Rows
+from model.reward.tuning import clearly_worse, tuning_losses
 from model.reward.value import value_loss
 
 CHECKS = 24  # how often in a training run the tuning rows are looked at
@@ -68,11 +68,12 @@ class Learner:
         self.converts = bool((lesson.rows.conversions > 0).any())
         self.best: dict[str, Tensor] = {}
         self.best_loss, self.left = math.inf, config.patience
+        self.best_losses = torch.zeros(0)
         self.done, self.every = 0, max(1, config.steps // CHECKS)
 
     @property
     def over(self) -> bool:
-        """Whether the steps are done, or the tuning rows liked none of the last ones."""
+        """Whether the steps are done, or the last ones were worse beyond chance."""
         return self.done >= self.config.steps or self.left < 0
 
     def advance(self) -> Tensor:
@@ -138,17 +139,28 @@ class Learner:
         check_finite(float(self.processes.total(loss)), self.done)
         if self.lesson.tuning is None:
             return
-        found = self.processes.first(tuning_loss(self.network, self.lesson.tuning, self.config))
+        losses = tuning_losses(self.network, self.lesson.tuning, self.config)
+        clicks = float(self.lesson.tuning[1].clicks.sum())
+        found = self.processes.first(float(losses.sum()) / clicks)
         if found < self.best_loss - BETTER:
-            self.best_loss, self.left = found, self.config.patience
+            self.best_loss, self.best_losses, self.left = found, losses, self.config.patience
             kept = self.network.state_dict().items()
             self.best = {k: v.detach().clone() for k, v in kept}
-        else:
+        elif self._overdone(losses):
             self.left -= 1
 
+    def _overdone(self, losses: Tensor) -> bool:
+        """Whether the tuning rows say, beyond chance, that the best look was better."""
+        assert self.lesson.tuning is not None, "only looked at where there are tuning rows"
+        group = self.lesson.tuning[1].group
+        return bool(self.processes.first(clearly_worse(losses, self.best_losses, group)))
+
     def finish(self) -> None:
-        """The network has the weights that the tuning rows liked best, or the last."""
-        if self.best:
+        """The network has the last weights, or where these are worse beyond chance, those that the
+        tuning rows liked best."""
+        if not self.best or self.lesson.tuning is None:
+            return
+        if self._overdone(tuning_losses(self.network, self.lesson.tuning, self.config)):
             self.network.load_state_dict(self.best)
 
     def save(
@@ -163,6 +175,7 @@ class Learner:
             **{f"best.{name}": tensor for name, tensor in self.best.items()},
             **disk.optimiser_tensors(self.optimiser),
             "best_loss": torch.tensor(self.best_loss, dtype=torch.float64),
+            "best_losses": self.best_losses,
         }
         disk.save(path, tensors, {"digest": digest, "done": self.done, "left": self.left})
         if saved is not None:
@@ -183,6 +196,7 @@ class Learner:
             if key.startswith("best.")
         }
         self.best_loss, self.left = float(tensors["best_loss"]), int(facts["left"])
+        self.best_losses = tensors["best_losses"].to(device)
         self.done = int(facts["done"])
         return self.done
 
@@ -213,24 +227,3 @@ def check_finite(loss: float, step: int) -> None:
             f"the reward model's loss is {loss} at step {step}; lower learning_rate or look for "
             "extreme values in embeddings and history"
         )
-
-
-@torch.no_grad()
-def tuning_loss(
-    network: RewardNetwork, tuning: tuple[ElementInputs, Rows], config: RewardConfig
-) -> float:
-    """Comparison within products, the level where any product is known, and values; per click."""
-    inputs, rows = tuning
-    outputs = network.elements(inputs)
-    found, _ = network.logits(outputs, rows.batch)
-    logits = mode(found)[:, None]
-    one = rows.weight[:, :1]
-    groups = int(rows.group.max()) + 1
-    loss = comparison_loss(logits, rows.clicks, rows.displays, one, rows.group, groups)
-    if bool((rows.batch.product > 0).any()):
-        level = binomial_loss(logits, rows.clicks, rows.displays, one)
-        loss = (1 - config.comparison) * level + config.comparison * loss
-    if network.heads > VALUE:
-        ratio = mode(network.logits(outputs, rows.batch, head=VALUE)[0])[:, None]
-        loss = loss + value_loss(ratio, rows.ratio, rows.evidence, one)
-    return float(loss.sum() / rows.clicks.sum())

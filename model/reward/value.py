@@ -103,8 +103,13 @@ def _cap(ratio: np.ndarray) -> float:
 
 def value_loss(log_ratio: Tensor, ratio: Tensor, evidence: Tensor, weight: Tensor) -> Tensor:
     """(M,) minus gamma quasi-likelihood of ratios (n,) at predicted logs (n, M), weights (n, M)."""
+    return value_losses(log_ratio, ratio, evidence, weight).sum(0)
+
+
+def value_losses(log_ratio: Tensor, ratio: Tensor, evidence: Tensor, weight: Tensor) -> Tensor:
+    """(n, M) the same row by row."""
     loss = ratio[:, None] * torch.exp(-log_ratio) + log_ratio
-    return (weight * evidence[:, None] * loss).sum(0)
+    return weight * evidence[:, None] * loss
 
 
 def levelled(values: Mapping[str, float], bags: Bags, log_ratio: np.ndarray) -> dict[str, float]:

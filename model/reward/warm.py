@@ -69,7 +69,7 @@ def _alike(encoding: Encoding, known: Encoding) -> Iterator[str]:
     """Weights whose inputs mean the same in both."""
     if encoding.slots != known.slots:
         return
-    if encoding.history_width == known.history_width:
+    if _lifts(encoding) == _lifts(known):
         yield "history"
     if encoding.embedding == known.embedding:
         yield "dense"
@@ -79,6 +79,11 @@ def _alike(encoding: Encoding, known: Encoding) -> Iterator[str]:
         torch.equal(points[0][k], points[1][k]) for k in points[0]
     ):
         yield "smooth"
+
+
+def _lifts(encoding: Encoding) -> tuple[int, object]:
+    """What the columns of the history are."""
+    return encoding.history_width, encoding.history.get("lifts")
 
 
 def _copy(new: Tensor, old: Tensor, names: Sequence[str], known: Sequence[str]) -> None:

@@ -219,9 +219,11 @@ def told(effect: float, seed: int = 3) -> Task:
 QUICK = Setting({"members": 2, "steps": 60, "buckets": 256})
 
 
-@pytest.mark.parametrize(("effect", "silent"), [(0.0, True), (0.8, False)])
-def test_the_negative_control_fails_when_an_effect_is_planted(effect: float, silent: bool) -> None:
-    found = control.controls(told(effect), QUICK, 4, workers=1, say=False)
+@pytest.mark.parametrize(("effect", "silent", "draws"), [(0.0, True, 4), (0.8, False, 7)])
+def test_the_negative_control_fails_when_an_effect_is_planted(
+    effect: float, silent: bool, draws: int
+) -> None:
+    found = control.controls(told(effect), QUICK, draws, workers=1, say=False)
     assert [c.slot for c in found] == ["headline", "image", "lede"]
     assert found[2].rows == 160
     assert found[2].silent is silent

@@ -1,7 +1,5 @@
 """Intervals of few members: wide enough to cover what the log left open."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from planted import CONTEXT, planted
@@ -62,21 +60,6 @@ def test_the_first_member_is_the_mode_and_learns_what_it_would_alone() -> None:
         for members in (1, 3)
     )  # fmt: skip
     assert np.corrcoef(alone, among)[0, 1] > 0.999
-
-
-def test_history_beyond_what_was_learned_from_counts_as_the_most_that_was() -> None:
-    world = planted(seed=3, rows=2000)
-    seen = np.random.default_rng(0).uniform(0, 4, (2000, 2, 1)).astype(np.float32)
-    train = replace(world.bags, history=seen)
-    elements = replace(world.elements, history=np.zeros((len(world.elements), 1), np.float32))
-    config = RewardConfig(steps=24, buckets=256)
-    reward = fit_reward(train, train.take(np.arange(0)), elements, CONTEXT, config, seed=0)
-    later = [
-        reward.predict(replace(train, history=np.full_like(seen, level)), elements).click
-        for level in (seen.max(), 9.0, 90.0)
-    ]
-    assert np.array_equal(later[1], later[2])
-    np.testing.assert_allclose(later[0], later[1], rtol=1e-5)
 
 
 def test_a_model_without_interactions_trains() -> None:

@@ -25,9 +25,7 @@ def world() -> Planted:
 
 def lesson_of(world: Planted) -> tuple[RewardNetwork, Lesson]:
     bags, shown = world.bags, np.arange(len(world.elements))
-    encoding = fit_encoding(
-        world.elements, shown, bags.product_id, bags.context, CONTEXT, 512, 8, bags.history, 0
-    )
+    encoding = fit_encoding(world.elements, shown, bags, CONTEXT, 512, 8, 0)
     inputs = encoding.element_inputs(world.elements)
     weight = member_weights(bags, QUICK.members, np.random.default_rng(0))
     network = RewardNetwork(encoding, QUICK)
