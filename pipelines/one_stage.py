@@ -1,8 +1,9 @@
-"""One training stage alone, as a TrainJob's command: plan, day and attempt from the environment.
+"""One stage alone, as a TrainJob's or a SparkApplication's command: what to do, from the environment.
 
 `torchrun -m pipelines.one_stage train_reward` with GENCO_PLAN (the plan's JSON or its file),
 GENCO_DS and GENCO_ATTEMPT, as ingest_logs named it. The stage finds and leaves its files in the
 store, as it does in the graph; of several processes, on any number of nodes, each learns its part.
+`ingest_logs` is spark-submit's main file (deploy/spark); it names the attempt itself.
 """
 
 import os
@@ -14,21 +15,27 @@ from components.errors import GencoError, WrongUse
 from components.plan import day_of, settings_of
 
 TRAINING = ("train_reward", "train_generator")
+ALONE = ("ingest_logs", *TRAINING)
 
 
 def run(stage: str, surroundings: Mapping[str, str]) -> str:
     """The stage's result as JSON; WrongUse where something is missing or asks for what is not there."""
-    if stage not in TRAINING:
-        raise WrongUse(f"{stage!r} is no training stage; expected one of {', '.join(TRAINING)}")
-    missing = [n for n in ("GENCO_PLAN", "GENCO_DS", "GENCO_ATTEMPT") if not surroundings.get(n)]
+    if stage not in ALONE:
+        raise WrongUse(f"{stage!r} does not run alone; expected one of {', '.join(ALONE)}")
+    needed = ("GENCO_PLAN", "GENCO_DS", "GENCO_ATTEMPT")[: 3 if stage in TRAINING else 2]
+    missing = [name for name in needed if not surroundings.get(name)]
     if missing:
-        raise WrongUse(f"{', '.join(missing)} not set; the TrainJob's env must give them")
+        raise WrongUse(f"{', '.join(missing)} not set; the manifest's env must give them")
+    from components.ingest_logs import stage as ingest_logs
     from components.train_generator import stage as train_generator
     from components.train_reward import stage as train_reward
 
     given = surroundings["GENCO_PLAN"]
     plan = given if given.lstrip().startswith("{") else Path(given).read_text()
     day = day_of(plan, surroundings["GENCO_DS"])
+    if stage == ingest_logs.NAME:
+        settings = settings_of(plan, stage, ingest_logs.Settings)
+        return ingest_logs.run(day, settings).model_dump_json()
     day = day.model_copy(update={"attempt": surroundings["GENCO_ATTEMPT"]})
     chosen = train_reward if stage == "train_reward" else train_generator
     return chosen.run(day, settings_of(plan, stage, chosen.Settings)).model_dump_json()

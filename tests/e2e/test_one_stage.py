@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
+import pytest
 from safetensors.torch import load
 from small_shop import DS, write_config, write_shop
 
@@ -49,3 +52,36 @@ def test_a_stage_alone_under_torchrun_learns_what_the_day_would(tmp_path: Path) 
     assert alone.keys() == kept.keys()
     for name, weight in alone.items():
         np.testing.assert_allclose(kept[name], weight, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java 17")
+def test_a_sparkapplications_main_file_ingests_the_days_as_the_graphs_step_does(
+    tmp_path: Path,
+) -> None:
+    write_shop(tmp_path, days=1, impressions=300, products=4)
+    spark = "ingest: {engine: spark}\n"
+    config = write_config(tmp_path, str(tmp_path / "spark"), spark)
+    given = {"GENCO_PLAN": running.make_plan(load_config(config)), "GENCO_DS": DS}
+    done = subprocess.run(
+        [Path(sys.executable).parent / "spark-submit", "pipelines/one_stage.py", "ingest_logs"],
+        cwd=ROOT,
+        env={**os.environ, **given, "PYSPARK_PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert sorted(told["made"]) == sorted(told["again"])
+    here = write_config(tmp_path, str(tmp_path / "here"))
+    running.run(here, DS, "ingest_logs", "local")
+    bags = bags_below(tmp_path / "here")
+    assert len(bags) > 250
+    assert bags_below(tmp_path / "spark") == bags
+
+
+def bags_below(store: Path) -> list[str]:
+    """Ids of every bag that ingest left in a store, in their order."""
+    files = store.glob("days/*/*/ingest_logs/bags*.parquet")
+    return sorted(row for file in files for row in pq.read_table(file)["bag_id"].to_pylist())

@@ -1,7 +1,8 @@
 """Kubernetes manifests against the kubernetes client's models: an unknown or mistyped field is named.
 
-TrainJob (Kubeflow Trainer v1alpha1) is no kind of Kubernetes: its own fields are listed here, and
-what it takes from Kubernetes is checked by the same models.
+TrainJob (Kubeflow Trainer v1alpha1) and SparkApplication (Spark operator v1beta2) are no kinds of
+Kubernetes: the fields of theirs that deploy/ uses are listed here, and what they take from
+Kubernetes is checked by the same models.
 """
 
 import re
@@ -36,6 +37,34 @@ TRAINJOB = {
         "resourcesPerNode": "V1ResourceRequirements",
     },
 }
+_SPARK_POD = {
+    "cores": "int",
+    "memory": "str",
+    "serviceAccount": "str",
+    "env": "list[V1EnvVar]",
+    "securityContext": "V1SecurityContext",
+}
+SPARK = {
+    "type": "str",
+    "pythonVersion": "str",
+    "mode": "str",
+    "sparkVersion": "str",
+    "image": "str",
+    "mainApplicationFile": "str",
+    "arguments": "list[str]",
+    "sparkConf": "dict(str, str)",
+    "restartPolicy": {
+        "type": "str",
+        "onFailureRetries": "int",
+        "onFailureRetryInterval": "int",
+    },
+    "driver": _SPARK_POD,
+    "executor": {**_SPARK_POD, "instances": "int"},
+}
+THEIRS = {
+    ("trainer.kubeflow.org/v1alpha1", "TrainJob"): TRAINJOB,
+    ("sparkoperator.k8s.io/v1beta2", "SparkApplication"): SPARK,
+}
 PLAIN = {"str": str, "int": int, "bool": bool, "float": float}
 LOOSE = {"object": object, "datetime": str}
 
@@ -43,9 +72,14 @@ LOOSE = {"object": object, "datetime": str}
 def faults(manifest: dict[str, Any]) -> list[str]:
     """What of a manifest no server would take; empty where it is valid."""
     kind = (manifest.get("apiVersion"), manifest.get("kind"))
-    if kind == ("trainer.kubeflow.org/v1alpha1", "TrainJob"):
-        top = {"apiVersion": "str", "kind": "str", "metadata": "V1ObjectMeta", "spec": TRAINJOB}
-        return list(_fields(manifest, top, "TrainJob", needed=("metadata", "spec")))
+    if kind in THEIRS:
+        top = {
+            "apiVersion": "str",
+            "kind": "str",
+            "metadata": "V1ObjectMeta",
+            "spec": THEIRS[kind],
+        }
+        return list(_fields(manifest, top, str(kind[1]), needed=("metadata", "spec")))
     if kind not in KINDS:
         return [f"{kind} is no kind that is known here"]
     return list(_walk(manifest, KINDS[kind], str(kind[1])))

@@ -17,10 +17,11 @@ from pipelines.scheduling import read_schedules
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 FILES = sorted((DEPLOY / "base").glob("*.yaml"))
+SPARK = DEPLOY / "spark" / "ingest.yaml"
 NOT_KUBERNETES = {"kustomization.yaml", "fields.yaml"}
 MANIFESTS = [
     pytest.param(one, id=f"{file.name}-{one['kind']}-{one['metadata']['name']}")
-    for file in FILES
+    for file in [*FILES, SPARK]
     if file.name not in NOT_KUBERNETES
     for one in yaml.safe_load_all(file.read_text())
 ]
@@ -84,6 +85,9 @@ def test_secrets_have_a_shape_and_no_values() -> None:
         assert "data" not in secret
     shape = {one["metadata"]["name"]: set(one["stringData"]) for one in of_kind("Secret")}
     jobs = [job["spec"]["trainer"] for job in of_kind("TrainJob")]
+    jobs += [
+        job["spec"][pod] for job in of_kind("SparkApplication") for pod in ("driver", "executor")
+    ]
     for taken in containers() + jobs:
         for variable in taken["env"]:
             if wanted := variable.get("valueFrom", {}).get("secretKeyRef"):
@@ -175,8 +179,35 @@ def test_a_trainjob_calls_a_stage_that_is_there_with_what_it_needs(job: dict[str
         one_stage.run(trainer["args"][2], given)
 
 
-def test_only_a_training_stage_is_run_alone() -> None:
-    with pytest.raises(WrongUse, match="no training stage"):
+def test_the_sparkapplication_calls_a_stage_that_is_there_with_what_it_needs() -> None:
+    spec = named("SparkApplication", "ingest-logs")["spec"]
+    inside = spec["mainApplicationFile"].removeprefix("local:///opt/genco/")
+    assert (DEPLOY.parent / inside).resolve() == Path(one_stage.__file__)
+    assert spec["arguments"] == ["ingest_logs"]
+    assert spec["sparkVersion"] == pinned_spark()
+    accounts = {one["metadata"]["name"] for one in of_kind("ServiceAccount")}
+    assert spec["driver"]["serviceAccount"] in accounts
+    for pod in (spec["driver"], spec["executor"]):
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        given = {one["name"]: one.get("value", "x") for one in pod["env"]}
+        assert given["SPARK_MASTER"].startswith("k8s://")
+        with pytest.raises(WrongUse, match="GENCO_DS not set"):
+            one_stage.run(spec["arguments"][0], given)
+    spec["executor"]["instnaces"] = 4
+    wrong = {**named("SparkApplication", "ingest-logs"), "spec": spec}
+    assert "unknown field instnaces" in " ".join(faults(wrong))
+
+
+def pinned_spark() -> str:
+    import tomllib
+
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
+    (pin,) = project["optional-dependencies"]["spark"]
+    return pin.partition("==")[2]
+
+
+def test_only_a_stage_that_finds_all_in_the_store_is_run_alone() -> None:
+    with pytest.raises(WrongUse, match="does not run alone"):
         one_stage.run("notify", {})
     assert one_stage.main([]) == 2
 
