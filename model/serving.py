@@ -282,6 +282,9 @@ class ServingPolicy:
 
     def _named(self, space: Space, combinations: np.ndarray) -> list[dict[str, str]]:
         slots, names = self.elements.slots, self.elements.element_id
+        if len(combinations) == 1:
+            own = zip(slots, space.candidates, combinations[0].tolist(), strict=True)
+            return [{slot: str(names[rows[at]]) for slot, rows, at in own if at >= 0}]
         return [
             {slots[s]: str(names[row]) for s, row in enumerate(rows) if row >= 0}
             for rows in space.rows(combinations).tolist()

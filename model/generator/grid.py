@@ -2,7 +2,7 @@
 
 The reward's log-odds are sums over elements and pairs of elements, so a combination's is that of
 its first half, that of its second half, and the product of their factor sums: a matrix product
-instead of a look-up for every combination (rows.py).
+instead of a look-up for every combination (blocks.py).
 """
 
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ class Caution:
 
     def reward(self, mean: Tensor, spread: Tensor) -> Tensor:
         """What the reward model is fairly sure of."""
-        return mean - self.pessimism * spread
+        return torch.sub(mean, spread, alpha=self.pessimism)
 
     def supported(self, mean: Tensor, spread: Tensor) -> Tensor:
         """bool, False = beyond what the log taught the reward model."""
@@ -42,8 +42,8 @@ def hints(pieces: Scores, present: Tensor, caution: Caution) -> Tensor:
     least = (LEAST * mean).clamp(min=1e-12)
     known = torch.maximum(caution.reward(mean, spread), least).log()
     sure = present & caution.supported(mean, spread)
-    average = torch.where(sure, known, 0.0).sum(2, keepdim=True)
-    centred = known - average / sure.sum(2, keepdim=True).clamp(min=1)
-    centred = torch.where(sure, centred, centred.clamp(max=0.0) * sure.any(2, keepdim=True))
+    average, many = torch.where(sure, known, 0.0).sum(2, keepdim=True), sure.sum(2, keepdim=True)
+    centred = known - average / many.clamp(min=1)
+    centred = torch.where(sure, centred, centred.clamp(max=0.0) * (many > 0))
     centred = torch.where(present, centred, 0.0)
     return torch.cat([centred.new_zeros(requests, slots, 1), centred], dim=2)

@@ -70,6 +70,8 @@ class Shelf:
 def _places(place: np.ndarray, device: torch.device) -> tuple[Places, Tensor]:
     """(places, each candidate's row in the inputs (n,)) of a (P, S, K) shelf."""
     flat = place.reshape(len(place), -1)
+    if len(flat) == 1:
+        return _places_of_one(flat[0], place.shape[1], device)
     owner, card = np.nonzero(flat >= 0)
     sizes = (flat >= 0).sum(1)
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -81,6 +83,14 @@ def _places(place: np.ndarray, device: torch.device) -> tuple[Places, Tensor]:
     present = torch.from_numpy(np.arange(int(sizes.max())) < sizes[:, None]).to(device)
     places = Places(moved[0], moved[1], present, place.shape[1], place.shape[2])
     return places, moved[2]
+
+
+def _places_of_one(row: np.ndarray, slots: int, device: torch.device) -> tuple[Places, Tensor]:
+    card = np.flatnonzero(row >= 0)
+    moved = [torch.from_numpy(part).to(device) for part in (card, row[card])]
+    token = torch.arange(len(card), device=device)
+    present = torch.ones(1, len(card), dtype=torch.bool, device=device)
+    return Places(token, moved[0], present, slots, len(row) // slots), moved[1]
 
 
 @dataclass(frozen=True, eq=False)
