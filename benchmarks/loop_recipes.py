@@ -18,7 +18,8 @@ from examples.loop.world import World
 AS_PUBLISHED = "as published"
 RECIPES = {
     AS_PUBLISHED: RECIPE,
-    "half the exploration": replace(RECIPE, explore=0.01, uniform=0.01),
+    "as before": replace(RECIPE, uniform=0.02, temperature=0.02),  # until 2026-11-25
+    "half the exploration": replace(RECIPE, explore=0.01, uniform=0.0025),
     "a quarter of the temperature": replace(RECIPE, temperature=RECIPE.temperature / 4),
     "a member drawn for each request": replace(RECIPE, sampled=True),
     "no generator": replace(RECIPE, generator=None),
