@@ -12,6 +12,7 @@ from images.builder import (
     base_of_debian,
     built,
     check_base,
+    check_unchanged,
     check_wheels,
     command,
     find_tool,
@@ -46,6 +47,7 @@ def main() -> int:
             wish = Wish(base, asked.tag, asked.variant, wheels, asked.certificates)
             words = command(tool, wish, asked.version, code)
             subprocess.run(words, cwd=ROOT, check=True)
+        check_unchanged(code.digest)
         print(built(tool, asked.tag))
     except GencoError as error:
         print(f"images: {error}", file=sys.stderr)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.errors import WrongUse
-from pipelines.environment import ROOT, Code
+from components.errors import Failed, WrongUse
+from pipelines.environment import ROOT, Code, source_digest
 
 PROBES = {
     "docker": ("docker", "info"),
@@ -43,6 +43,15 @@ def check_wheels(variant: str, wheels: Path) -> None:
     if variant == "gpu" and (found := sorted(wheels.glob("torch-*+cpu-*.whl"))):
         raise WrongUse(
             f"{found[0]} is torch's CPU build; the GPU variant takes the index's: leave --wheels out"
+        )
+
+
+def check_unchanged(digest: str) -> None:
+    """Failed where the sources are no longer those of `digest`, which the image's label names."""
+    if (now := source_digest()) != digest:
+        raise Failed(
+            f"the sources changed while the image was built ({digest} when it began, {now} now), so "
+            "its label may name others than it holds; build it again"
         )
 
 

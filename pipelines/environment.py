@@ -31,11 +31,11 @@ def code_identity() -> Code:
 
 
 def source_digest() -> str:
-    """sha256 over the packages' files by path: names the code even where there is no git."""
+    """sha256 over the packages' files by path, READMEs aside: names the code also without git."""
     total = hashlib.sha256()
     for package in PACKAGES:
         for file in sorted((ROOT / package).rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
+            if file.is_file() and file.suffix != ".md" and "__pycache__" not in file.parts:
                 total.update(file.relative_to(ROOT).as_posix().encode())
                 total.update(file.read_bytes())
     return total.hexdigest()[:16]

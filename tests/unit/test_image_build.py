@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import WrongUse
+from components.errors import Failed, WrongUse
 from images import builder, locked, testing
 from pipelines.environment import ROOT, Code, source_digest
 
@@ -96,3 +96,9 @@ def test_an_image_of_other_sources_is_not_tested(
         testing.check_image("genco:local")
     answers(source_digest())
     testing.check_image("genco:local")
+
+
+def test_sources_that_changed_under_the_build_are_told() -> None:
+    builder.check_unchanged(source_digest())
+    with pytest.raises(Failed, match="changed while the image was built"):
+        builder.check_unchanged("0123456789abcdef")
