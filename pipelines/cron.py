@@ -22,7 +22,7 @@ def check_cron(cron: str, where: str) -> None:
     """Nothing, or WrongUse that says which field is no time, or that the time never comes."""
     parts = cron.split()
     if len(parts) != len(FIELDS):
-        hint = f"; did you mean '0 {cron}'" if len(parts) == 5 else ""
+        hint = f"; did you mean '0 {cron}'" if len(parts) == 5 and _is_cron(f"0 {cron}") else ""
         raise WrongUse(
             f"{where}: cron {cron!r} has {len(parts)} fields, expected six (second minute hour "
             f"day-of-month month day-of-week), such as '0 30 3 * * *'{hint}"
@@ -32,6 +32,14 @@ def check_cron(cron: str, where: str) -> None:
         raise WrongUse(f"{where}: cron {cron!r} fires more than once a minute; a day is run once")
     if parts[5] in ("*", "?") and all(min(times[3]) > LONGEST[month - 1] for month in times[4]):
         raise WrongUse(f"{where}: cron {cron!r} never fires: no such month has such a day")
+
+
+def _is_cron(cron: str) -> bool:
+    try:
+        check_cron(cron, "")
+    except WrongUse:
+        return False
+    return True
 
 
 def _times(part: str, field: tuple[str, int, int, Sequence[str]], cron: str, where: str) -> set:

@@ -161,6 +161,7 @@ def test_where_the_new_one_cannot_be_made_the_old_one_goes_on(server: Kfp, file:
     ("cron", "said"),
     [
         ("30 3 * * *", "has 5 fields, expected six .* did you mean '0 30 3"),
+        ("99 * * * *", r"has 5 fields, expected six .*'0 30 3 \* \* \*'$"),
         ("0 61 3 * * *", "'61' as minute"),
         ("0 0 3 30 2 *", "never fires"),
         ("* 0 3 * * *", "more than once a minute"),
