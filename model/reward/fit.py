@@ -19,10 +19,11 @@ from model.reward.compact import only_used
 from model.reward.config import RewardConfig
 from model.reward.dispersion import estimated
 from model.reward.encoding import Encoding, fit_encoding
-from model.reward.network import HEADS, RewardNetwork, learning_gib
+from model.reward.network import HEADS, VALUE, RewardNetwork, learning_gib
 from model.reward.reward import Reward
 from model.reward.rows import member_weights, rows_of, tuning_of
 from model.reward.training import Learner, Lesson
+from model.reward.tuning import heard
 from model.reward.value import levelled, product_values
 
 __all__ = ["Reward", "RewardConfig", "fit_reward"]
@@ -95,6 +96,8 @@ def fit_reward(
         lesson = Lesson(inputs, rows, tuning, train.product_id).renamed(used)
         learner = Learner(network, lesson, config, seed, processes)
         _learn(learner, checkpoint, progress, saved)
+        if network.heads > HEADS:
+            network.quieten(VALUE, processes.first(heard(network, lesson.tuning)))
     network.to("cpu")
     rate = _base_rate(train, config)
     draft = Reward(network, encoding, config, Calibration(), values, rate, event)

@@ -110,6 +110,16 @@ class RewardNetwork(nn.Module):
             self.history[place, 0] += 1
         self.anchor_history = self.history.detach().flatten(0, -2).clone()
 
+    @torch.no_grad()
+    def quieten(self, head: int, share: float) -> None:
+        """All that a head says, times `share`."""
+        own = slice(head * self.members, (head + 1) * self.members)
+        self.bias[head] *= share
+        for weight in (self.slot, self.product, self.context, self.history):
+            weight[:, head] *= share
+        for weight in (self.text, self.dense, self.smooth, self.shared, self.own):
+            weight[:, own] *= share
+
     def _scales(self, config: RewardConfig) -> dict[str, float]:
         """The prior's deviation of each part's terms."""
         return {

@@ -17,6 +17,7 @@ from model.reward.network import VALUE, RewardNetwork
 from model.reward.rows import Rows
 from model.reward.value import value_losses
 
+SHARES = 50  # steps of the share that is heard
 ERRORS = 1.0  # standard errors of the difference
 
 
@@ -39,6 +40,22 @@ def tuning_losses(
         ratio = mode(network.logits(outputs, rows.batch, head=VALUE)[0])[:, None]
         loss = loss + value_losses(ratio, rows.ratio, rows.evidence, one)
     return loss[:, 0]
+
+
+@torch.no_grad()
+def heard(network: RewardNetwork, tuning: tuple[ElementInputs, Rows] | None) -> float:
+    """Share, 0 to 1, of what the value head says that the tuning rows' values bear out.
+
+    The share's prior is normal around 0 with deviation 1, so that few conversions hear little.
+    """
+    if tuning is None:
+        return 0.0
+    inputs, rows = tuning
+    told = mode(network.logits(network.elements(inputs), rows.batch, head=VALUE)[0])
+    shares = torch.linspace(0, 1, SHARES + 1, device=told.device)
+    even = told.new_ones(len(told), len(shares))
+    loss = value_losses(told[:, None] * shares, rows.ratio, rows.evidence, even).double().sum(0)
+    return float(shares[(loss + shares.square() / 2).argmin()])
 
 
 def clearly_worse(later: Tensor, earlier: Tensor, group: Tensor) -> bool:

@@ -217,3 +217,20 @@ def test_conversions_that_are_not_final_are_not_learned_from_end_to_end(world: P
     young = replace(bags, conversion_mature=np.zeros(len(bags), bool))
     with pytest.raises(ValueError, match="final conversion label"):
         learn(world, young)
+
+
+def test_a_head_says_as_much_as_held_out_values_bear_out(
+    world: Planted, effect: np.ndarray
+) -> None:
+    """Next to nothing where values are the product's alone, most of it where elements move them."""
+
+    def moved(truth: np.ndarray, aside: bool = True) -> float:
+        train, valid = halves(sold(world, truth))
+        valid = valid if aside else valid.take(np.arange(0))
+        told = fit_reward(train, valid, world.elements, CONTEXT, QUICK, seed=0)
+        return float(told.log_ratio(world.bags, world.elements).std())
+
+    nothing, all_of_it = moved(np.zeros_like(effect)), moved(effect)
+    assert nothing < 0.04
+    assert all_of_it > 0.5 * effect[world.bags.element].sum(1).std()
+    assert moved(effect, aside=False) == 0
