@@ -43,8 +43,13 @@ class Processes:
         if self.count == 1:
             return own.detach()[None]
         found = own.new_empty(self.count, *own.shape)
-        dist.all_gather(list(found.unbind()), own.detach().contiguous())
+        dist.all_gather_into_tensor(found, own.detach().contiguous())
         return found
+
+    def add(self, flat: Tensor) -> None:
+        """The tensor is now the sum over all processes, in place."""
+        if self.count > 1:
+            dist.all_reduce(flat)
 
     def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Every gradient is now the sum over all processes."""

@@ -45,11 +45,21 @@ class Batches:
         place = step % (self.rows // self.size)
         return self._sent[1][place * self.size : (place + 1) * self.size]
 
+    def turn(self, step: int) -> tuple[int, int]:
+        """(which pass over the rows, which of its batches) a step is."""
+        return divmod(step, self.rows // self.size) if self.size < self.rows else (0, 0)
+
+    def whole(self, step: int) -> np.ndarray:
+        """(batches, size) indices of all rows of the step's pass."""
+        self.at(step)
+        count = self.rows // self.size
+        return self._order[: count * self.size].reshape(count, self.size)
+
     def at(self, step: int) -> np.ndarray:
         """Indices of the step's rows."""
         if self.size >= self.rows:
             return self._order
-        number, place = divmod(step, self.rows // self.size)
+        number, place = self.turn(step)
         if number != self._pass:
             self._pass, self._order = number, self._shuffled(number)
         return self._order[place * self.size : (place + 1) * self.size]

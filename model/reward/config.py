@@ -20,12 +20,15 @@ class RewardConfig:
     anchored: how far off the drawn members' anchors lie, in deviations of the prior.
     landmarks: elements of a slot whose embeddings span the smooth term (smooth.py); 0 = none.
     comparison: share of the loss that compares combinations of a product with each other.
+    step: plain: autograd; fused: gradients by hand, the same bits each time, one CUDA graph on a GPU
+    (fused/); auto: fused on a GPU with triton, where it can learn the log.
     most_gib: memory that the weights, their gradients, moments and copies may take while learning.
     """
 
     target: Literal["click", "conversion", "value"] = "click"
     members: int = 5
     steps: int = 240
+    step: Literal["auto", "plain", "fused"] = "auto"
     batch: int = 16384
     passes: float = 4.0
     learning_rate: float = 0.03

@@ -81,7 +81,7 @@ class RewardNetwork(nn.Module):
         self.own = nn.Parameter(torch.zeros(len(encoding.own) + 1, self.width))
         self.history = nn.Parameter(torch.zeros(encoding.history_width + 1, heads, m))
         self.mixing = nn.Parameter(torch.zeros(contexts, m, q))
-        for name in self._scales(config):
+        for name in self.scales(config):
             self.register_buffer(f"anchor_{name}", torch.zeros(()), persistent=False)
 
     def start(self, config: RewardConfig, generator: torch.Generator) -> None:
@@ -93,7 +93,7 @@ class RewardNetwork(nn.Module):
                 noise = torch.randn(weight.shape, generator=generator)
                 weight.copy_(0.1 * factor_scale(config) * noise)
             self.mixing.copy_(0.5 * torch.randn(self.mixing.shape, generator=generator))
-            for name, scale in self._scales(config).items():
+            for name, scale in self.scales(config).items():
                 weight = getattr(self, name)
                 flat = weight[:, :cut] if weight.dim() == 2 else weight.flatten(0, -2)
                 drawn = torch.randn(flat.numel() // m, m, generator=generator)
@@ -120,7 +120,7 @@ class RewardNetwork(nn.Module):
         for weight in (self.text, self.dense, self.smooth, self.shared, self.own):
             weight[:, own] *= share
 
-    def _scales(self, config: RewardConfig) -> dict[str, float]:
+    def scales(self, config: RewardConfig) -> dict[str, float]:
         """The prior's deviation of each part's terms."""
         return {
             "slot": config.scale_slot,
@@ -211,7 +211,7 @@ class RewardNetwork(nn.Module):
         """(M,) minus log prior of the weights, up to a constant."""
         m, cut, factors = self.members, self.members * self.heads, factor_scale(config)
         total = self.mixing.square().sum((0, 2)) / 2
-        for name, scale in self._scales(config).items():
+        for name, scale in self.scales(config).items():
             weight = getattr(self, name)
             term = weight[:, :cut] if weight.dim() == 2 else weight.flatten(0, -2)
             off = (term - getattr(self, f"anchor_{name}")).reshape(-1, m)

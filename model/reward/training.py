@@ -21,6 +21,7 @@ from model.reward.batches import Batches
 from model.reward.compact import renamed
 from model.reward.config import RewardConfig
 from model.reward.encoding import ElementInputs
+from model.reward.fused.step import fused_step
 from model.reward.loss import binomial_loss, comparison_loss
 from model.reward.network import VALUE, Outputs, RewardNetwork
 from model.reward.rows import Rows
@@ -70,6 +71,10 @@ class Learner:
         self.best_loss, self.left = math.inf, config.patience
         self.best_losses = torch.zeros(0)
         self.done, self.every = 0, max(1, config.steps // CHECKS)
+        self.fused = fused_step(
+            network, lesson.inputs, lesson.rows, config, self.optimiser, self.batches,
+            events=self.events, converts=self.converts, processes=processes,
+        )  # fmt: skip
 
     @property
     def over(self) -> bool:
@@ -79,6 +84,10 @@ class Learner:
     def advance(self) -> Tensor:
         """One step; the loss a click of this process' rows, on the device."""
         config, rows, learning = self.config, self.lesson.rows, self.processes
+        if self.fused is not None:
+            found = self.fused.advance(self.done, config.learning_rate * self._share())
+            self.done += 1
+            return found
         every = self.batches.there(self.done, rows.clicks.device)
         index = every[learning.part(len(every))]
         for group in self.optimiser.param_groups:

@@ -1,0 +1,283 @@
+"""A training step without autograd, the same bits every time, one CUDA graph on a GPU.
+
+Elements become a table of what they add; rows, in runs of one product, read the table's window and
+add up its gradient (kernels.py); the table's gradient becomes that of n-grams, ids and embeddings
+by sums whose order was sorted once; Adam adds the prior's gradient in its own pass. Gradients lie
+in one flat buffer, which several processes sum at once, inside the graph.
+"""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from model.processes import ALONE, Processes
+from model.reward.batches import Batches
+from model.reward.config import RewardConfig
+from model.reward.encoding import ElementInputs
+from model.reward.fused import adam, layout, plain, runs
+from model.reward.fused.pooled import pool_of
+from model.reward.fused.units import units_of
+from model.reward.network import RewardNetwork
+from model.reward.rows import Rows
+
+CHUNKS = 128  # parts of the elements whose outer products are summed side by side
+
+
+class Elements:
+    """The elements' table and, of its gradient, that of the weights it is made of."""
+
+    def __init__(self, network: RewardNetwork, held: layout.Held, kernels: bool) -> None:
+        self.network, self.held, self.kernels = network, held, kernels
+        inputs, sizes = held.inputs, held.sizes
+        count, device = len(inputs.own), held.clicks.device
+        grams = inputs.grams
+        element = torch.repeat_interleave(
+            torch.arange(count, device=device), grams.offset[1:] - grams.offset[:-1]
+        )
+        ones, every = torch.ones(count, device=device), torch.arange(count, device=device)
+        self.words_of = pool_of(element, grams.bucket, grams.weight, count)
+        self.text_of = pool_of(grams.bucket, element, grams.weight, len(network.text))
+        self.shared_of = pool_of(inputs.shared, every, ones, len(network.shared))
+        self.slot_of = pool_of(inputs.slot, every, ones, len(network.slot))
+        self.own_id, self.shared_id = inputs.own.int(), inputs.shared.int()
+        self.slot_id = inputs.slot.int()
+        self.chunk = -(-count // CHUNKS)
+        self.dense, self.smooth = self._padded(inputs.dense), self._padded(inputs.smooth)
+        self.words = torch.zeros(count, sizes.outs, device=device)
+        self.table = torch.zeros(count, sizes.columns, device=device)
+        self.table_grad = torch.zeros(count, sizes.columns, device=device)
+        self.found_grad = torch.zeros(CHUNKS * self.chunk, sizes.width, device=device)
+
+    def placed(self) -> Tensor:
+        """(E, columns) the table."""
+        network, count = self.network, len(self.table)
+        odds, slot = self.held.sizes.odds, network.slot.detach().flatten(1)
+        pooled = runs.pooled_rows if self.kernels else plain.pooled
+        pooled(self.words_of, network.text.detach(), self.words, odds)
+        if self.smooth.shape[1]:
+            self.words[:, :odds] += self.smooth[:count] @ network.smooth.detach()
+        dense, own, shared = (getattr(network, n).detach() for n in ("dense", "own", "shared"))
+        if self.kernels:
+            runs.placed(
+                self.held.sizes, self.dense, dense, own, self.own_id, shared, self.shared_id,
+                self.words, slot, self.slot_id, self.table,
+            )  # fmt: skip
+        else:
+            plain.placed(
+                self.held.sizes, self.dense[:count] @ dense, own[self.own_id],
+                shared[self.shared_id], self.words, slot[self.slot_id], self.table,
+            )  # fmt: skip
+        return self.table
+
+    def unplaced(self, to: dict[str, Tensor]) -> None:
+        """Writes the weights' gradients, of the table's in `table_grad`."""
+        sizes, count = self.held.sizes, len(self.table)
+        found = self.found_grad[:count]
+        if self.kernels:
+            runs.unplaced(
+                sizes, self.table_grad, self.table, self.own_id, to["own"], found
+            )  # fmt: skip
+        else:
+            plain.unplaced(sizes, self.table_grad, self.table, found)
+            to["own"].zero_()
+            to["own"][self.own_id.long()] = found
+        pooled = runs.pooled_runs if self.kernels else plain.pooled
+        pooled(self.text_of, self.table_grad, to["text"], sizes.odds)
+        pooled(self.shared_of, found, to["shared"], sizes.width)
+        pooled(self.slot_of, self.table_grad, to["slot"].flatten(1), sizes.odds)
+        to["dense"].copy_(self._outer(self.dense, self.found_grad))
+        if self.smooth.shape[1]:
+            part = self._outer(self.smooth, self.found_grad[:, : sizes.odds])
+            to["smooth"].copy_(part)
+
+    def _padded(self, part: Tensor) -> Tensor:
+        whole = part.new_zeros(CHUNKS * self.chunk, part.shape[1])
+        whole[: len(part)] = part
+        return whole
+
+    def _outer(self, left: Tensor, right: Tensor) -> Tensor:
+        """left^T right, in a fixed order."""
+        a = left.reshape(CHUNKS, self.chunk, left.shape[1])
+        b = right.reshape(CHUNKS, self.chunk, right.shape[1])
+        return torch.bmm(a.transpose(1, 2), b).sum(0)
+
+
+class FusedStep:
+    """The weights between two steps; batches have one size."""
+
+    def __init__(
+        self,
+        network: RewardNetwork,
+        held: layout.Held,
+        config: RewardConfig,
+        optimiser: Optimizer,
+        batches: Batches,
+        *,
+        events: float,
+        converts: bool,
+        processes: Processes = ALONE,
+        tuned: runs.Tuned | None = None,
+    ) -> None:
+        """events: clicks of the log; tuned: by kernels, None: in torch."""
+        self.network, self.held, self.config, self.processes = network, held, config, processes
+        self.optimiser, self.batches, self.converts = optimiser, batches, converts
+        device, sizes = held.clicks.device, held.sizes
+        size = min(batches.size, batches.rows)
+        self.cut, self.graph = processes.part(size), device.type == "cuda"
+        own = self.cut.stop - self.cut.start
+        self.scale = batches.rows / (size * config.dispersion * events)
+        self.kernels = tuned is not None
+        self.elements = Elements(network, held, self.kernels)
+        self.rows = plain.PlainRows(held, own) if tuned is None else runs.KernelRows(held, own, tuned)
+        kind = {"dtype": torch.int32, "device": device}
+        self.order, self.starts = torch.zeros(own, **kind), torch.zeros(sizes.products + 1, **kind)
+        self.flat, self.to = _gradients(network)
+        self.told = torch.zeros(sizes.told, sizes.columns, device=device)
+        self.told_grad = torch.zeros_like(self.told)
+        self.bias = torch.zeros(sizes.outs, device=device)
+        self.product = torch.zeros(sizes.products, sizes.outs, device=device)
+        self.rate = torch.zeros((), device=device)
+        self.priors = adam.priors(network, config, events)
+        self.loss = torch.zeros((), device=device)
+        self._pass, self._orders, self._starts = -1, self.order[None], self.starts[None]
+        self._replay: Callable[[], None] | None = None
+
+    def advance(self, step: int, rate: float) -> Tensor:
+        """One step at this learning rate; () the loss a click of this process' rows, without the
+        prior, on the device."""
+        self._hold(step)
+        self.rate.fill_(rate)
+        if not self.graph:
+            self._step()
+        elif self._replay is None:
+            self._replay = self._captured()
+        else:
+            self._replay()
+        return self.loss
+
+    def _hold(self, step: int) -> None:
+        """The batch of a step lies where the kernels read it, its rows by product."""
+        number, place = self.batches.turn(step)
+        if number == self._pass and len(self._orders) == 1:
+            return
+        if number != self._pass:
+            order = torch.from_numpy(self.batches.whole(step))
+            held = self.held.place[order.to(self.order.device)].int()
+            self._orders = held.sort(dim=1).values[:, self.cut].contiguous()
+            groups = self.held.group[self._orders]
+            every = torch.arange(len(self.starts), dtype=torch.int32, device=groups.device)
+            every = every.expand(len(groups), -1).contiguous()
+            self._starts = torch.searchsorted(groups, every, out_int32=True)
+            self._pass = number
+        self.order.copy_(self._orders[place])
+        self.starts.copy_(self._starts[place])
+
+    def _captured(self) -> Callable[[], None]:
+        """Does the step, eagerly; the graph that does the next ones."""
+        self._step()
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._step()
+        return graph.replay
+
+    def _step(self) -> None:
+        self.gradients()
+        if self.processes.count > 1:
+            self.processes.add(self.flat)
+        for name, weight in self.network.named_parameters():
+            adam.step(
+                self.optimiser, weight, self.to[name], self.priors[name], self.rate, self.kernels
+            )
+
+    def gradients(self) -> None:
+        """Every weight's gradient of this process' rows is in `to`, without the prior's."""
+        held, config, units = self.held, self.config, units_of(self.starts, len(self.order))
+        table = self.elements.placed()
+        self._tell()
+        read = (table, self.told, self.product, self.bias, self.order, units)
+        level, fell = self.rows.levels(*read)
+        if self.processes.count > 1:
+            every = self.processes.gathered(torch.stack([level, fell]))
+            level, fell = every[:, 0].logsumexp(0), every[:, 1].sum(0)
+        to = {
+            "table": self.elements.table_grad, "told": self.told_grad,
+            "product": self.to["product"].flatten(1), "bias": self.to["bias"].flatten(),
+        }  # fmt: skip
+        loss = self.rows.gradients(
+            *read, level, fell, config.comparison, self.converts, self.scale, to
+        )
+        self.loss.copy_(loss)
+        self.elements.unplaced(self.to)
+        width, known, sizes = self.network.context.shape[0], held.sizes.context, held.sizes
+        self.to["context"].flatten(1).copy_(self.told_grad[:width, : sizes.odds])
+        factors = self.told_grad[:width, sizes.pair_end : sizes.width]
+        self.to["mixing"].flatten(1).copy_(factors)
+        if known > width:
+            history = self.to["history"][: known - width].flatten(1)
+            history.copy_(self.told_grad[width:known, : sizes.odds])
+
+    def _tell(self) -> None:
+        """Weights of contexts, products and the level as the kernels read them."""
+        network, sizes = self.network, self.held.sizes
+        width, known = network.context.shape[0], sizes.context
+        with torch.no_grad():
+            self.told[:width, : sizes.odds] = network.context.flatten(1)
+            self.told[:width, sizes.pair_end : sizes.width] = network.mixing.flatten(1)
+            if known > width:
+                self.told[width:known, : sizes.odds] = network.history[: known - width].flatten(1)
+            self.bias[: sizes.odds] = network.bias.flatten()
+            own = network.product.flatten(1)[self.held.code] * self.held.known[:, None]
+            self.product[:, : sizes.odds] = own
+
+
+def _gradients(network: RewardNetwork) -> tuple[Tensor, dict[str, Tensor]]:
+    """One flat buffer, at 0, and each weight's gradient in it."""
+    weights = dict(network.named_parameters())
+    flat = torch.zeros(sum(w.numel() for w in weights.values()), device=network.bias.device)
+    parts = flat.split([w.numel() for w in weights.values()])
+    return flat, {name: part.view_as(w) for part, (name, w) in zip(parts, weights.items(), strict=True)}
+
+
+def able() -> bool:
+    """Whether kernels can run where torch sees a GPU."""
+    return find_spec("triton") is not None
+
+
+def fused_step(
+    network: RewardNetwork,
+    inputs: ElementInputs,
+    rows: Rows,
+    config: RewardConfig,
+    optimiser: Optimizer,
+    batches: Batches,
+    *,
+    events: float,
+    converts: bool,
+    processes: Processes = ALONE,
+) -> FusedStep | None:
+    """The step for this log where it is asked for and can learn it, else None: the plain one.
+
+    Raises ValueError where `step: fused` asks for what it can't learn.
+    """
+    on_gpu = rows.clicks.is_cuda
+    if config.step == "plain" or (config.step == "auto" and not (on_gpu and able())):
+        return None
+    reason = layout.unfit(network, rows, inputs, config)
+    if reason:
+        if config.step == "fused":
+            raise ValueError(
+                f"the reward model's fused step can't learn this: {reason}; set reward.step to auto"
+            )
+        return None
+    owner = layout.owners(rows, len(inputs.own))
+    assert owner is not None
+    held = layout.held(network, rows, inputs, owner)
+    tuned = runs.Tuned() if on_gpu and able() else None
+    return FusedStep(
+        network, held, config, optimiser, batches, events=events, converts=converts,
+        processes=processes, tuned=tuned,
+    )  # fmt: skip
