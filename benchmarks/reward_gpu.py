@@ -12,16 +12,29 @@ once. Nothing in between is counted: neither the table of what elements contribu
 
 import argparse
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.generator_worlds import CONTEXT as CONTEXT_OF
+from benchmarks.generator_worlds import Planted
+from benchmarks.scaling_quality import nats, taught
+from model.processes import ALONE
+from model.reward.batches import Batches
 from model.reward.config import RewardConfig
 from model.reward.encoding import ElementInputs
+from model.reward.fit import fit_reward
+from model.reward.fused import layout
+from model.reward.fused.runs import Tuned
+from model.reward.fused.step import FusedStep
 from model.reward.loss import binomial_loss, comparison_loss
 from model.reward.network import Batch, RewardNetwork
 from model.reward.rows import Rows
@@ -37,14 +50,48 @@ VERSIONS = {
     "fp32 compiled, graph": How(compiled=True, graph=True),
     "bf16 compiled, graph": How(torch.bfloat16, compiled=True, graph=True),
 }
-BEST = "bf16 compiled, graph"
+COMPILED = "bf16 compiled, graph"
+BEST = "fused"
+FUSED = {
+    "fused": Tuned(),
+    "fused, 1 stage": Tuned(stages=1),
+    "fused, 3 a processor": Tuned(a_processor=3, registers=168),
+    "fused, 4 a processor": Tuned(a_processor=4, registers=128, stages=1),
+    "fused, bf16": Tuned(fine=False, a_processor=4),
+    "fused, bf16, 1 stage": Tuned(fine=False, a_processor=4, stages=1),
+    "fused, bf16, 128 regs": Tuned(fine=False, a_processor=4, registers=128, stages=1),
+    "fused, bf16, 128 rows": Tuned(fine=False, a_processor=3, block=128, stages=1),
+}
 TIMED = (
-    (2_000, 65_536, ("eager", BEST)),
-    (2_000, 1 << 20, ("eager", "fp32 compiled, graph", BEST)),
-    (1_000_000, 1 << 20, ("eager", BEST)),
-    (2_000, 1 << 22, (BEST,)),
-    (1_000_000, 65_536, ("eager", BEST)),
+    (2_000, 1 << 22, (COMPILED, *FUSED)),
+    (1_000_000, 1 << 20, (BEST, "fused, bf16")),
 )
+
+
+class Fused:
+    """The fused step on all rows at once, beside the others."""
+
+    def __init__(
+        self, network: RewardNetwork, inputs: ElementInputs, rows: Rows, tuned: Tuned | None
+    ) -> None:
+        self.network, self.inputs = network, inputs
+        products, most = int(rows.group.max()) + 1, len(inputs.own)
+        owner = torch.arange(most, device=rows.clicks.device) // (most // (len(network.product) - 1))
+        held = layout.held(network, rows, inputs, torch.where(owner < products, owner, -1))
+        self.rows = as_kind(rows, torch.bfloat16)
+        config = RewardConfig(buckets=BUCKETS, dispersion=1.0, batch=len(rows.clicks))
+        optimiser = torch.optim.Adam(network.parameters(), fused=True)
+        codes = rows.group.cpu().numpy()
+        self.step = FusedStep(
+            network, held, config, optimiser, Batches(codes, config, 0), events=1 / 7,
+            converts=True, tuned=tuned,
+        )  # fmt: skip
+        read = ("local", "context", "clicks", "displays", "bought", "mature", "converted", "weight")
+        self.read = sum(held_bytes(getattr(held, name)) for name in read) + 4.0 * len(rows.clicks)
+        self.found = self.step.loss
+
+    def run(self) -> None:
+        self.step.advance(0, CONFIG.learning_rate)
 
 
 class Sizes(SimpleNamespace):
@@ -151,7 +198,7 @@ def checked(size: int, device: str, seed: int) -> None:
     rows, inputs = rows_of(size, elements, products, seed, device), inputs_of(elements, seed)
     exact, slope = truth(network_of(elements, products, seed), inputs, rows, products, 7 * size)
     for name, how in VERSIONS.items():
-        if how.compiled and (device == "cpu" or name != BEST):
+        if how.compiled and (device == "cpu" or name != COMPILED):
             continue
         network = network_of(elements, products, seed).to(device)
         step = StaticStep(
@@ -162,9 +209,23 @@ def checked(size: int, device: str, seed: int) -> None:
         bad = abs(float(loss) / float(exact) - 1)
         print(f"check {name:22s} loss {bad:.1e}  gradient {off:.1e}", flush=True)
         assert off < 2e-2, f"{name} is wrong"
+    prior = network_of(elements, products, seed).double()
+    loss = prior.penalty(CONFIG).sum()
+    loss.backward()
+    here = device != "cpu"
+    for name, tuned in {**(FUSED if here else {}), "fused, torch": None}.items():
+        network = network_of(elements, products, seed).to(device)
+        step = Fused(network, inputs.to(device), rows, tuned).step
+        step._hold(0)
+        step.gradients()
+        told = [step.to[n].detach().double().cpu().flatten() for n, _ in network.named_parameters()]
+        off = float((torch.cat(told) + gradients(prior) - slope).norm() / slope.norm())
+        bad = abs((float(step.loss) + float(loss.detach())) / float(exact) - 1)
+        print(f"check {name:22s} loss {bad:.1e}  gradient {off:.1e}", flush=True)
+        assert off < 2e-2, f"{name} is wrong"
 
 
-def floor_of(step: StaticStep, rate: float, bandwidth: float) -> tuple[float, float, float]:
+def floor_of(step: Any, rate: float, bandwidth: float) -> tuple[float, float, float]:
     """(seconds, operations, bytes) that a step takes at least."""
     rows, network, inputs = step.rows, step.network, step.inputs
     size, m = len(rows.clicks), network.members
@@ -210,16 +271,21 @@ def ceilings() -> tuple[float, float]:
 
 def timed(name: str, elements: int, size: int, ceiling: tuple[float, float]) -> None:
     """Prints one line; a version that does not run says why and the rest go on."""
-    how, products = VERSIONS[name], max(elements // 40, 1)
+    products = max(elements // 40, 1)
     torch._dynamo.reset()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
     try:
-        rows = as_kind(rows_of(size, elements, products, 5, "cuda"), how.kind)
+        rows = rows_of(size, elements, products, 5, "cuda")
         network = network_of(elements, products, 5).cuda()
         inputs = inputs_of(elements, 5).to("cuda")
-        step = StaticStep(network, inputs, rows, CONFIG, products, 7 * size, how)
+        if name in FUSED:
+            step: Any = Fused(network, inputs, rows, FUSED[name])
+        else:
+            how = VERSIONS[name]
+            rows = as_kind(rows, how.kind)
+            step = StaticStep(network, inputs, rows, CONFIG, products, 7 * size, how)
         for _ in range(2):
             step.run()
         torch.cuda.synchronize()
@@ -232,6 +298,9 @@ def timed(name: str, elements: int, size: int, ceiling: tuple[float, float]) -> 
         print(f"time  {name:22s} B {size}: {type(error).__name__}: {str(error)[:400]}", flush=True)
         return
     least, operations, moved_bytes = floor_of(step, *ceiling)
+    if isinstance(step, Fused):
+        twice = (moved_bytes - held_bytes(step.rows) + 2 * step.read) / ceiling[1]
+        print(f"      rows as the kernels read them, twice: {twice * 1e3:.3f} ms", flush=True)
     spent = min(first, again) / 1e3
     print(
         f"time  {name:22s} elements {elements:9,d}  B {size:9,d}  {first:8.3f} ms, again "
@@ -244,7 +313,7 @@ def timed(name: str, elements: int, size: int, ceiling: tuple[float, float]) -> 
         profiled(step)
 
 
-def milliseconds_quietly(step: StaticStep) -> float:
+def milliseconds_quietly(step: Any) -> float:
     """Median of device times; a host sync inside a step is an error."""
     found = []
     for _ in range(10):
@@ -259,7 +328,7 @@ def milliseconds_quietly(step: StaticStep) -> float:
     return statistics.median(found)
 
 
-def profiled(step: StaticStep, rows: int = 8) -> None:
+def profiled(step: Any, rows: int = 9) -> None:
     """Prints the kernels that take the time, summed over three steps."""
     from torch.profiler import ProfilerActivity, profile
 
@@ -274,6 +343,50 @@ def profiled(step: StaticStep, rows: int = 8) -> None:
         print(f"kernel {share:6.1%} {each:8.3f} ms/step x{event.count // 3:4d}  {event.key[:100]}")
 
 
+def learned(device: str, size: int = 60_000) -> None:
+    """Prints what trainings of a log end with: on the CPU and here, again, and killed and resumed."""
+    world = Planted.of(20, 5, 7)
+    log, held = world.log(size, 8), world.log(size // 2, 9)
+    found, ends = {}, {}
+    for name, where in (("cpu", "cpu"), ("here", device), ("again", device)):
+        began = time.perf_counter()
+        found[name] = taught(world, log, 0, where, ALONE)
+        ends[name] = nats(found[name], held, world)
+        spent = time.perf_counter() - began
+        print(f"learned {name:6s} {spent:6.1f} s  held-out nats {ends[name].mean():.6f}", flush=True)
+    off = ends["here"] - ends["cpu"]
+    wide = 1.96 * off.std() / len(off) ** 0.5
+    print(f"here - cpu: {off.mean():+.2e} +- {wide:.1e} nats a display")
+    cut = resumed(world, log, device)
+    print(f"again, the same bits: {same(found['here'], found['again'])}; killed after step 100 and "
+          f"resumed, the same bits: {same(found['here'], cut)}", flush=True)  # fmt: skip
+
+
+def resumed(world: Planted, log: Any, device: str) -> Any:
+    """What a training ends with that is stopped once its first checkpoint of step 100 is written."""
+    late = np.arange(len(log)) >= len(log) * 7 // 8
+    parts = [log.take(np.flatnonzero(part)) for part in (~late, late)]
+    config, written = RewardConfig(dispersion=1.0), []
+
+    def stop(path: Path) -> None:
+        written.append(path)
+        if len(written) == 10:
+            raise KeyboardInterrupt
+
+    with tempfile.TemporaryDirectory() as folder:
+        given = {"seed": 0, "device": device, "checkpoint": Path(folder) / "reward"}
+        told = (*parts, world.elements, CONTEXT_OF, config)
+        with suppress(KeyboardInterrupt):
+            fit_reward(*told, **given, saved=stop)
+        return fit_reward(*told, **given)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two models have the same bits."""
+    a, b = one.state()[0], other.state()[0]
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda", help="cpu: the checks alone")
@@ -281,6 +394,7 @@ def main() -> None:
     asked = parser.parse_args()
     began = time.perf_counter()
     checked(3000, asked.device, seed=int(time.time()) % 1000)
+    learned(asked.device, 60_000 if asked.device == "cuda" else 3_000)
     if asked.device == "cpu":
         return
     ceiling = ceilings()

@@ -124,30 +124,34 @@ def levels(
         window = tl.load(
             table + (at + k)[:, None] * W + j[None, :], mask=(k < held)[:, None], other=0.0
         )
-        peak = tl.full((O,), -float("inf"), tl.float32)
-        mass = tl.zeros((O,), tl.float32)
-        fell = tl.zeros((O,), tl.float32)
+        peak = tl.full((BLOCK, O), -float("inf"), tl.float32)
+        mass = tl.zeros((BLOCK, O), tl.float32)
+        fell = tl.zeros((BLOCK, O), tl.float32)
         for r in range(begin, end, BLOCK):
             row, valid, hot, seen = _seen(
                 order, local, context, r, end, S, C, CP, K, BLOCK, KIND
+            )
+            events, trials, share = _counted(
+                clicks, displays, bought, mature, converted, weight, row, valid, 0.0, M, O
             )
             added = _product(hot, window, KIND, FINE)
             told = _told(seen, weights, KIND, FINE, EXACT)
             z = tl.where(pairs, 0.5 * added * added, tl.where(factors, added * told, added + told))
             odds = _left_product(z, select, KIND, FINE) + base[None, :]
-            events, trials, share = _counted(
-                clicks, displays, bought, mature, converted, weight, row, valid, 0.0, M, O
-            )
             exposed = tl.log(tl.maximum(trials, 1e-9)) + tl.log(tl.maximum(share, 1e-9)) + odds
             exposed = tl.where(valid[:, None], exposed, -float("inf"))
-            higher = tl.maximum(peak, tl.max(exposed, 0))
-            mass = mass * tl.exp(peak - higher) + tl.sum(tl.exp(exposed - higher[None, :]), 0)
-            fell += tl.sum(share * events, 0)
+            higher = tl.maximum(peak, exposed)
+            safe = tl.where(higher == -float("inf"), 0.0, higher)
+            mass = mass * tl.exp(peak - safe) + tl.exp(exposed - safe)
+            fell += share * events
             peak = higher
+        top = tl.max(peak, 0)
+        safe = tl.where(top == -float("inf"), 0.0, top)
+        whole = tl.sum(mass * tl.exp(peak - safe[None, :]), 0)
         to = part + u * (3 * O) + o
-        tl.store(to, peak)
-        tl.store(to + O, mass)
-        tl.store(to + 2 * O, fell)
+        tl.store(to, top)
+        tl.store(to + O, whole)
+        tl.store(to + 2 * O, tl.sum(fell, 0))
 
 
 @triton.jit
@@ -200,7 +204,7 @@ def gradients(
     part_of = tl.where(o < M, 1.0 - comparison, 1.0)
     told_grad = tl.zeros((CP, W), tl.float32)
     bias_grad = tl.zeros((O,), tl.float32)
-    lost = tl.zeros((O,), tl.float32)
+    lost = tl.zeros((BLOCK, O), tl.float32)
     total = tl.load(units)
     for u in range(tl.program_id(0), total, GRID):
         p = tl.load(unit + 4 * u)
@@ -213,33 +217,32 @@ def gradients(
         own = tl.load(product + p * O + o)
         top, fell_here = tl.load(level + p * O + o), tl.load(fell_all + p * O + o)
         window_grad = tl.zeros((K, W), tl.float32)
-        product_grad = tl.zeros((O,), tl.float32)
+        product_grad = tl.zeros((BLOCK, O), tl.float32)
         for r in range(begin, end, BLOCK):
             row, valid, hot, seen = _seen(
                 order, local, context, r, end, S, C, CP, K, BLOCK, KIND
+            )
+            events, trials, share = _counted(
+                clicks, displays, bought, mature, converted, weight, row, valid, converts, M, O
             )
             added = _product(hot, window, KIND, FINE)
             told = _told(seen, weights, KIND, FINE, EXACT)
             z = tl.where(pairs, 0.5 * added * added, tl.where(factors, added * told, added + told))
             odds = _left_product(z, select, KIND, FINE) + base[None, :]
-            events, trials, share = _counted(
-                clicks, displays, bought, mature, converted, weight, row, valid, converts, M, O
-            )
             whole = odds + own[None, :]
             small = tl.exp(-tl.abs(whole))
             chance = tl.where(whole >= 0, 1.0, small) / (1.0 + small)
             soft = tl.maximum(whole, 0.0) + tl.log(1.0 + small)
             down = share * (trials * chance - events) * part_of[None, :] * scale
-            lost += tl.sum(share * (trials * soft - events * whole) * part_of[None, :], 0)
+            lost += share * (trials * soft - events * whole) * part_of[None, :]
             exposed = tl.log(tl.maximum(trials, 1e-9)) + tl.log(tl.maximum(share, 1e-9)) + odds
             real = valid[:, None] & click
             over = tl.where(real, exposed - top[None, :], -float("inf"))
             fell = tl.where(real, share * events, 0.0)
             apart = comparison * scale * (fell_here[None, :] * tl.exp(over) - fell)
-            lost += comparison * tl.sum(tl.where(real, fell * (top[None, :] - odds), 0.0), 0)
+            lost += tl.where(real, comparison * fell * (top[None, :] - odds), 0.0)
             dodds = down + tl.where(real, apart, 0.0)
-            product_grad += tl.sum(down, 0)
-            bias_grad += tl.sum(dodds, 0)
+            product_grad += down
             dz = _left_product(dodds, spread, KIND, FINE)
             dadded = tl.where(pairs, dz * added, tl.where(factors, dz * told, dz))
             dtold = tl.where(pairs, 0.0, tl.where(factors, dz * added, dz))
@@ -250,7 +253,9 @@ def gradients(
                 high, low = _split(seen.to(tl.float32), KIND)
                 told_grad += _product(tl.trans(high), dtold, KIND, FINE)
                 told_grad = tl.dot(tl.trans(low), dtold.to(KIND), told_grad)
-        tl.store(product_part + u * O + o, product_grad * tl.load(known + p))
+        whole_grad = tl.sum(product_grad, 0)
+        bias_grad += whole_grad  # the comparison doesn't move the level
+        tl.store(product_part + u * O + o, whole_grad * tl.load(known + p))
         if slot < 0:
             to = table_grad + (at + k)[:, None] * W + j[None, :]
             tl.store(to, window_grad, mask=(k < held)[:, None])
@@ -260,7 +265,7 @@ def gradients(
     pid = tl.program_id(0)
     tl.store(told_part + pid * (CP * W) + c[:, None] * W + j[None, :], told_grad)
     tl.store(bias_part + pid * (2 * O) + o, bias_grad)
-    tl.store(bias_part + pid * (2 * O) + O + o, lost)
+    tl.store(bias_part + pid * (2 * O) + O + o, tl.sum(lost, 0))
 
 
 @triton.jit

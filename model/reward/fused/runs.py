@@ -22,7 +22,9 @@ class Tuned:
     fine: bool = True
     block: int = 64
     warps: int = 4
-    a_processor: int = 3  # programs of the rows' kernels
+    a_processor: int = 2  # programs of the rows' kernels
+    registers: int | None = None  # of a thread at most
+    stages: int = 3
 
 
 class KernelRows:
@@ -59,7 +61,8 @@ class KernelRows:
             "M": s.members, "R": s.rank, "Q": s.factors, "W": s.columns, "O": s.outs, "S": s.slots,
             "C": s.context, "CP": s.told, "K": s.window, "BLOCK": self.tuned.block,
             "GRID": self.grid, "KIND": self.kind, "FINE": self.tuned.fine, "EXACT": self.held.exact,
-            "num_warps": self.tuned.warps,
+            "num_warps": self.tuned.warps, "num_stages": self.tuned.stages,
+            **({"maxnreg": self.tuned.registers} if self.tuned.registers else {}),
         }  # fmt: skip
 
     def levels(
