@@ -52,19 +52,13 @@ VERSIONS = {
 }
 COMPILED = "bf16 compiled, graph"
 BEST = "fused"
-FUSED = {
-    "fused": Tuned(),
-    "fused, 1 stage": Tuned(stages=1),
-    "fused, 3 a processor": Tuned(a_processor=3, registers=168),
-    "fused, 4 a processor": Tuned(a_processor=4, registers=128, stages=1),
-    "fused, bf16": Tuned(fine=False, a_processor=4),
-    "fused, bf16, 1 stage": Tuned(fine=False, a_processor=4, stages=1),
-    "fused, bf16, 128 regs": Tuned(fine=False, a_processor=4, registers=128, stages=1),
-    "fused, bf16, 128 rows": Tuned(fine=False, a_processor=3, block=128, stages=1),
-}
+FUSED = {"fused": Tuned(), "fused, bf16": Tuned(fine=False, a_processor=4)}
 TIMED = (
     (2_000, 1 << 22, (COMPILED, *FUSED)),
-    (1_000_000, 1 << 20, (BEST, "fused, bf16")),
+    (2_000, 1 << 20, ("eager", *FUSED)),
+    (1_000_000, 1 << 20, (COMPILED, *FUSED)),
+    (1_000_000, 65_536, (BEST,)),
+    (2_000, 65_536, (BEST,)),
 )
 
 
@@ -76,7 +70,9 @@ class Fused:
     ) -> None:
         self.network, self.inputs = network, inputs
         products, most = int(rows.group.max()) + 1, len(inputs.own)
-        owner = torch.arange(most, device=rows.clicks.device) // (most // (len(network.product) - 1))
+        owner = torch.arange(most, device=rows.clicks.device) // (
+            most // (len(network.product) - 1)
+        )
         held = layout.held(network, rows, inputs, torch.where(owner < products, owner, -1))
         self.rows = as_kind(rows, torch.bfloat16)
         config = RewardConfig(buckets=BUCKETS, dispersion=1.0, batch=len(rows.clicks))
@@ -353,7 +349,9 @@ def learned(device: str, size: int = 60_000) -> None:
         found[name] = taught(world, log, 0, where, ALONE)
         ends[name] = nats(found[name], held, world)
         spent = time.perf_counter() - began
-        print(f"learned {name:6s} {spent:6.1f} s  held-out nats {ends[name].mean():.6f}", flush=True)
+        print(
+            f"learned {name:6s} {spent:6.1f} s  held-out nats {ends[name].mean():.6f}", flush=True
+        )
     off = ends["here"] - ends["cpu"]
     wide = 1.96 * off.std() / len(off) ** 0.5
     print(f"here - cpu: {off.mean():+.2e} +- {wide:.1e} nats a display")

@@ -43,7 +43,7 @@ class Processes:
         if self.count == 1:
             return own.detach()[None]
         found = own.new_empty(self.count, *own.shape)
-        dist.all_gather_into_tensor(found, own.detach().contiguous())
+        dist.all_gather(list(found.unbind()), own.detach().contiguous())
         return found
 
     def add(self, flat: Tensor) -> None:

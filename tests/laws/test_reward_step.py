@@ -124,6 +124,35 @@ def test_the_step_of_fixed_shapes_has_the_learners_gradient(world: Planted) -> N
             assert off < 1e-4, name
 
 
+@pytest.mark.parametrize("batch", [500, 5000])
+def test_the_fused_step_learns_what_the_plain_one_learns(world: Planted, batch: int) -> None:
+    sold = replace(world.bags, conversions=world.bags.clicks * (np.arange(len(world.bags)) % 3 > 0))
+    found = []
+    for step in ("plain", "fused"):
+        network, lesson = lesson_of(replace(world, bags=sold))
+        lesson.rows.batch.element[::7, 1] = -1
+        begun = {n: p.detach().clone() for n, p in network.named_parameters()}
+        learner = Learner(network, lesson, replace(QUICK, step=step, batch=batch), 0)
+        assert (learner.fused is not None) == (step == "fused")
+        for _ in range(8):
+            learner.advance()
+        found.append({n: p.detach() - begun[n] for n, p in network.named_parameters()})
+    for name, moved in found[0].items():
+        off = (found[1][name] - moved).norm() / moved.norm().clamp(min=1e-9)
+        assert off < 1e-3, f"{name}: {off}"  # Adam makes full steps of rounding where a slope is 0
+    assert float(found[0]["own"].abs().max()) > 0.01
+
+
+def test_a_log_that_the_fused_step_cannot_learn_is_refused_or_learned_plainly(
+    world: Planted,
+) -> None:
+    network, lesson = lesson_of(world)
+    dropped = replace(QUICK, id_dropout=0.1)
+    assert Learner(network, lesson, dropped, 0).fused is None
+    with pytest.raises(ValueError, match="ids are dropped; set reward"):
+        Learner(network, lesson, replace(dropped, step="fused"), 0)
+
+
 def test_many_elements_are_found_as_one_by_one(world: Planted, monkeypatch) -> None:
     from model import elements
 

@@ -29,7 +29,7 @@ class Prior:
 
 def priors(network: RewardNetwork, config: RewardConfig, events: float) -> dict[str, Prior]:
     """The prior of each weight, as in `RewardNetwork.penalty`, on the scale of the loss a click."""
-    m, cut, end = network.members, network.members * network.heads, 0
+    m, cut = network.members, network.members * network.heads
     end = cut + m * network.rank
     pair = 1 / (factor_scale(config) ** 2 * events)
     context = 1 / (config.scale_context_element**2 * events)
@@ -88,11 +88,9 @@ def _kernel(
     weight: Tensor, grad: Tensor, mean: Tensor, square: Tensor, prior: Prior, rate: Tensor,
     done: Tensor,
 ) -> None:  # fmt: skip
-    from model.reward.fused import kernels
-
     numbers = weight.numel()
     anchor = weight if prior.anchor is None else prior.anchor
-    kernels.adam[(-(-numbers // runs.NUMBERS),)](
+    runs.kernels_here().adam[(-(-numbers // runs.NUMBERS),)](
         weight.detach(), grad, mean, square, anchor.detach(), rate, done, numbers, prior.width,
         prior.cut, prior.pair_end, prior.term, prior.pair, prior.context,
         ANCHORED=prior.anchor is not None, BLOCK=runs.NUMBERS,

@@ -92,7 +92,9 @@ def _counted(
     sold = tl.load(bought + row, mask=valid, other=0.0)
     final = tl.load(mature + row, mask=valid, other=0.0)
     closed = tl.load(converted + row, mask=valid, other=0.0) * converts
-    held = tl.load(weight + row[:, None] * M + member[None, :], mask=valid[:, None] & real, other=0.0)
+    held = tl.load(
+        weight + row[:, None] * M + member[None, :], mask=valid[:, None] & real, other=0.0
+    )
     held = held * tl.where(click, final[:, None], closed[:, None])
     events = tl.where(click, clicked[:, None], sold[:, None])
     trials = tl.where(click, shown[:, None], clicked[:, None])
@@ -128,9 +130,7 @@ def levels(
         mass = tl.zeros((BLOCK, O), tl.float32)
         fell = tl.zeros((BLOCK, O), tl.float32)
         for r in range(begin, end, BLOCK):
-            row, valid, hot, seen = _seen(
-                order, local, context, r, end, S, C, CP, K, BLOCK, KIND
-            )
+            row, valid, hot, seen = _seen(order, local, context, r, end, S, C, CP, K, BLOCK, KIND)
             events, trials, share = _counted(
                 clicks, displays, bought, mature, converted, weight, row, valid, 0.0, M, O
             )
@@ -219,9 +219,7 @@ def gradients(
         window_grad = tl.zeros((K, W), tl.float32)
         product_grad = tl.zeros((BLOCK, O), tl.float32)
         for r in range(begin, end, BLOCK):
-            row, valid, hot, seen = _seen(
-                order, local, context, r, end, S, C, CP, K, BLOCK, KIND
-            )
+            row, valid, hot, seen = _seen(order, local, context, r, end, S, C, CP, K, BLOCK, KIND)
             events, trials, share = _counted(
                 clicks, displays, bought, mature, converted, weight, row, valid, converts, M, O
             )
@@ -334,7 +332,9 @@ def pooled_runs(
         there = n + b < end
         ok = there[:, None] & (j < width)[None, :]
         if DIRECT:
-            found += tl.load(table + (n + b).to(tl.int64)[:, None] * ld + j[None, :], mask=ok, other=0.0)
+            found += tl.load(
+                table + (n + b).to(tl.int64)[:, None] * ld + j[None, :], mask=ok, other=0.0
+            )
         else:
             at = tl.load(source + n + b, mask=there, other=0).to(tl.int64)
             share = tl.load(weight + n + b, mask=there, other=0.0)
@@ -352,7 +352,7 @@ def placed(
     """out (N, W): the table of what elements contribute, half their squared pairs taken off."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     ok = row < N
-    j, o, f = tl.arange(0, W), tl.arange(0, O), tl.arange(0, DEEP)
+    j, f = tl.arange(0, W), tl.arange(0, DEEP)
     inside = ok[:, None] & (j < width)[None, :]
     a = tl.load(own_id + row, mask=ok, other=0).to(tl.int64)
     b = tl.load(shared_id + row, mask=ok, other=0).to(tl.int64)

@@ -133,21 +133,29 @@ def held(network: RewardNetwork, rows: Rows, inputs: ElementInputs, owner: Tenso
     code[rows.group] = rows.batch.product
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order), device=device)
+    counted = {
+        name: getattr(rows, source)[order].float()
+        for name, source in (
+            ("clicks", "clicks"),
+            ("displays", "displays"),
+            ("bought", "conversions"),
+            ("mature", "mature"),
+            ("converted", "converted"),
+            ("weight", "weight"),
+        )
+    }
     return Held(
-        _sizes(network, shown.shape[1], products, count, context),
-        inputs.take(elements),
-        local[order].short(),
-        context[order],
-        *(
-            getattr(rows, name)[order].float()
-            for name in ("clicks", "displays", "conversions", "mature", "converted", "weight")
-        ),
-        rows.group[order].int(),
-        place,
-        first.int(),
-        count.int(),
-        code.int(),
-        (code > 0).float(),
+        sizes=_sizes(network, shown.shape[1], products, count, context),
+        inputs=inputs.take(elements),
+        local=local[order].short(),
+        context=context[order],
+        **counted,
+        group=rows.group[order].int(),
+        place=place,
+        first=first.int(),
+        count=count.int(),
+        code=code.int(),
+        known=(code > 0).float(),
     )
 
 

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false
 """`plain.py`'s functions by the kernels, on a GPU with triton: each launch, its grid and its sizes."""
 
 from dataclasses import dataclass
@@ -31,9 +31,7 @@ class KernelRows:
     """As PlainRows, by kernels; buffers are held, so that a CUDA graph can be made of them."""
 
     def __init__(self, held: Held, rows: int, tuned: Tuned) -> None:
-        from model.reward.fused import kernels
-
-        self.kernels, self.held, self.tuned = kernels, held, tuned
+        self.kernels, self.held, self.tuned = kernels_here(), held, tuned
         s, device = held.sizes, held.clicks.device
         self.kind, processors = kind_of(device)
         self.grid = min(processors * tuned.a_processor, most_units(rows, s.products))
@@ -104,9 +102,7 @@ class KernelRows:
 
 def pooled_rows(pool: Pool, table: Tensor, out: Tensor, width: int) -> None:
     """The sums of few rows each: out (rows, columns)."""
-    from model.reward.fused import kernels
-
-    kernels.pooled_rows[(-(-pool.rows // ROWS),)](
+    kernels_here().pooled_rows[(-(-pool.rows // ROWS),)](
         pool.row, pool.source, pool.weight, table, out, pool.rows, width, table.stride(0),
         W=out.shape[1], ROWS=ROWS,
     )  # fmt: skip
@@ -114,16 +110,14 @@ def pooled_rows(pool: Pool, table: Tensor, out: Tensor, width: int) -> None:
 
 def pooled_runs(pool: Pool, table: Tensor, out: Tensor, width: int) -> None:
     """The sums of any number of rows each: out (rows, width), in two rounds."""
-    from model.reward.fused import kernels
-
     columns, runs = power(width), len(pool.run) - 1
     part = torch.empty(runs, width, dtype=torch.float32, device=out.device)
     how = {"W": columns, "BLOCK": 2048 // columns, "num_warps": 2}
-    kernels.pooled_runs[(runs,)](
+    kernels_here().pooled_runs[(runs,)](
         pool.run, pool.source, pool.weight, table, part, width, table.stride(0), width,
         DIRECT=False, **how,
     )  # fmt: skip
-    kernels.pooled_runs[(pool.rows,)](
+    kernels_here().pooled_runs[(pool.rows,)](
         pool.runs, pool.source, pool.weight, part, out, width, width, out.stride(0), DIRECT=True,
         **how,
     )  # fmt: skip
@@ -134,10 +128,8 @@ def placed(
     shared: Tensor, shared_id: Tensor, words: Tensor, slot_terms: Tensor, slot: Tensor, out: Tensor,
 ) -> None:  # fmt: skip
     """The table of what elements contribute, by one kernel."""
-    from model.reward.fused import kernels
-
     rows = len(out)
-    kernels.placed[(-(-rows // ROWS),)](
+    kernels_here().placed[(-(-rows // ROWS),)](
         dense, dense_weights, own, own_id, shared, shared_id, words, slot_terms, slot, out, rows,
         dense.shape[1], sizes.width, M=sizes.members, R=sizes.rank, Q=sizes.factors,
         W=sizes.columns, O=sizes.outs, ROWS=ROWS, DEEP=16, KIND=kind_of(out.device)[0],
@@ -148,10 +140,8 @@ def unplaced(
     sizes: Sizes, grad: Tensor, table: Tensor, own_id: Tensor, own_grad: Tensor, out: Tensor
 ) -> None:
     """The gradient of the sum in `placed`, and its rows in the ids' gradient."""
-    from model.reward.fused import kernels
-
     rows = len(grad)
-    kernels.unplaced[(-(-rows // ROWS),)](
+    kernels_here().unplaced[(-(-rows // ROWS),)](
         grad, table, own_id, own_grad, out, rows, sizes.width, M=sizes.members, R=sizes.rank,
         Q=sizes.factors, W=sizes.columns, O=sizes.outs, ROWS=ROWS, KIND=kind_of(grad.device)[0],
     )  # fmt: skip
@@ -164,3 +154,10 @@ def kind_of(device: torch.device) -> tuple[Any, int]:
     if device.type != "cuda":
         return tl.float32, 2
     return tl.bfloat16, torch.cuda.get_device_properties(device).multi_processor_count
+
+
+def kernels_here() -> Any:
+    """The kernels, which need triton to be loaded."""
+    from model.reward.fused import kernels
+
+    return kernels

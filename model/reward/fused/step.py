@@ -131,7 +131,9 @@ class FusedStep:
         self.scale = batches.rows / (size * config.dispersion * events)
         self.kernels = tuned is not None
         self.elements = Elements(network, held, self.kernels)
-        self.rows = plain.PlainRows(held, own) if tuned is None else runs.KernelRows(held, own, tuned)
+        self.rows = (
+            plain.PlainRows(held, own) if tuned is None else runs.KernelRows(held, own, tuned)
+        )
         kind = {"dtype": torch.int32, "device": device}
         self.order, self.starts = torch.zeros(own, **kind), torch.zeros(sizes.products + 1, **kind)
         self.flat, self.to = _gradients(network)
@@ -239,7 +241,9 @@ def _gradients(network: RewardNetwork) -> tuple[Tensor, dict[str, Tensor]]:
     weights = dict(network.named_parameters())
     flat = torch.zeros(sum(w.numel() for w in weights.values()), device=network.bias.device)
     parts = flat.split([w.numel() for w in weights.values()])
-    return flat, {name: part.view_as(w) for part, (name, w) in zip(parts, weights.items(), strict=True)}
+    return flat, {
+        name: part.view_as(w) for part, (name, w) in zip(parts, weights.items(), strict=True)
+    }
 
 
 def able() -> bool:
