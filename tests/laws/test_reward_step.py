@@ -134,13 +134,19 @@ def test_the_fused_step_learns_what_the_plain_one_learns(world: Planted, batch: 
         begun = {n: p.detach().clone() for n, p in network.named_parameters()}
         learner = Learner(network, lesson, replace(QUICK, step=step, batch=batch), 0)
         assert (learner.fused is not None) == (step == "fused")
-        for _ in range(8):
+        learner.advance()
+        state = learner.optimiser.state
+        slopes = {n: state[p]["exp_avg"].clone() for n, p in network.named_parameters()}
+        for _ in range(7):
             learner.advance()
-        found.append({n: p.detach() - begun[n] for n, p in network.named_parameters()})
-    for name, moved in found[0].items():
-        off = (found[1][name] - moved).norm() / moved.norm().clamp(min=1e-9)
-        assert off < 1e-3, f"{name}: {off}"  # Adam makes full steps of rounding where a slope is 0
-    assert float(found[0]["own"].abs().max()) > 0.01
+        moves = {n: p.detach() - begun[n] for n, p in network.named_parameters()}
+        found.append((slopes, moves))
+    # Adam makes full steps of rounding where a slope is 0, so moves agree less than slopes
+    for (plain, fused), near in zip(zip(*found, strict=True), (1e-5, 5e-3), strict=True):
+        for name, told in plain.items():
+            off = (fused[name] - told).norm() / told.norm().clamp(min=1e-9)
+            assert off < near, f"{name}: {off}"
+    assert float(found[0][1]["own"].abs().max()) > 0.01
 
 
 def test_a_log_that_the_fused_step_cannot_learn_is_refused_or_learned_plainly(
