@@ -66,7 +66,7 @@ def served(root: Path) -> Iterator[tuple[str, list[str]]]:
     shop = Shop.create(0)
     shop.write_days(root, FIRST, DAYS, IMPRESSIONS)
     config = root / "shop.yaml"
-    config.write_text(CONFIG.format(root=root))
+    config.write_text(CONFIG.format(root=root, runner="local"))
     summary = running.run(config, DS, None, "local")
     assert summary.version is not None, summary.reasons
     desk = deciding.open_desk(config, "benchmark")
