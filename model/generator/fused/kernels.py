@@ -194,25 +194,24 @@ def attention_forward(
     H: tl.constexpr, DH: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     """o (B, N + 1, H DH): token 0 (the whole) is always there, candidate i where present."""
-    b = tl.program_id(0).to(tl.int64)
+    b, h = tl.program_id(0).to(tl.int64) // H, tl.program_id(0) % H
     D: tl.constexpr = H * DH
     at, d = tl.arange(0, BN), tl.arange(0, DH)
     ok = at < N
     there = tl.load(present + b * N + at, mask=ok, other=0) != 0
-    for h in tl.static_range(H):
-        top = qkv + b * (N + 1) * 3 * D + h * DH
-        body = top + 3 * D
-        q, k = _tile(body, at, d, 3 * D, ok), _tile(body + D, at, d, 3 * D, ok)
-        v = _tile(body + 2 * D, at, d, 3 * D, ok)
-        q0, k0 = tl.load(top + d).to(tl.float32), tl.load(top + D + d).to(tl.float32)
-        v0 = tl.load(top + 2 * D + d).to(tl.float32)
-        p, pw, a, aw = _attend(q, k, q0, k0, there, scale)
-        seen = tl.dot(p.to(qkv.dtype.element_ty), v) + pw[:, None] * v0[None, :]
-        whole = tl.sum(a[:, None] * v.to(tl.float32), 0) + aw * v0
-        out = o + b * (N + 1) * D + h * DH
-        tl.store(out + d, whole.to(qkv.dtype.element_ty))
-        to = out + D + at[:, None] * D + d[None, :]
-        tl.store(to, seen.to(qkv.dtype.element_ty), mask=ok[:, None])
+    top = qkv + b * (N + 1) * 3 * D + h * DH
+    body = top + 3 * D
+    q, k = _tile(body, at, d, 3 * D, ok), _tile(body + D, at, d, 3 * D, ok)
+    v = _tile(body + 2 * D, at, d, 3 * D, ok)
+    q0, k0 = tl.load(top + d).to(tl.float32), tl.load(top + D + d).to(tl.float32)
+    v0 = tl.load(top + 2 * D + d).to(tl.float32)
+    p, pw, a, aw = _attend(q, k, q0, k0, there, scale)
+    seen = tl.dot(p.to(qkv.dtype.element_ty), v) + pw[:, None] * v0[None, :]
+    whole = tl.sum(a[:, None] * v.to(tl.float32), 0) + aw * v0
+    out = o + b * (N + 1) * D + h * DH
+    tl.store(out + d, whole.to(qkv.dtype.element_ty))
+    to = out + D + at[:, None] * D + d[None, :]
+    tl.store(to, seen.to(qkv.dtype.element_ty), mask=ok[:, None])
 
 
 @triton.jit
@@ -221,45 +220,44 @@ def attention_backward(
     H: tl.constexpr, DH: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     """dqkv of `attention_forward`; one program a product and head, so nothing is added twice."""
-    b = tl.program_id(0).to(tl.int64)
+    b, h = tl.program_id(0).to(tl.int64) // H, tl.program_id(0) % H
     D: tl.constexpr = H * DH
     at, d = tl.arange(0, BN), tl.arange(0, DH)
     ok = at < N
     there = tl.load(present + b * N + at, mask=ok, other=0) != 0
-    for h in tl.static_range(H):
-        start = b * (N + 1) * 3 * D + h * DH
-        top = qkv + start
-        body = top + 3 * D
-        q, k = _tile(body, at, d, 3 * D, ok), _tile(body + D, at, d, 3 * D, ok)
-        v = _tile(body + 2 * D, at, d, 3 * D, ok)
-        q0, k0 = tl.load(top + d).to(tl.float32), tl.load(top + D + d).to(tl.float32)
-        v0 = tl.load(top + 2 * D + d).to(tl.float32)
-        from_ = do + b * (N + 1) * D + h * DH
-        g0 = tl.load(from_ + d).to(tl.float32)
-        g = _tile(from_ + D, at, d, D, ok)
-        p, pw, a, aw = _attend(q, k, q0, k0, there, scale)
-        wide = g.to(tl.float32)
-        dp, dpw = tl.dot(g, tl.trans(v)), tl.sum(wide * v0[None, :], 1)
-        common = tl.sum(p * dp, 1) + pw * dpw
-        ds = (p * (dp - common[:, None]) * scale).to(qkv.dtype.element_ty)
-        dsw = pw * (dpw - common) * scale
-        da, daw = tl.sum(v.to(tl.float32) * g0[None, :], 1), tl.sum(g0 * v0, 0)
-        mass = tl.sum(a * da, 0) + aw * daw
-        dr, drw = a * (da - mass) * scale, aw * (daw - mass) * scale
-        dq = tl.dot(ds, k) + dsw[:, None] * k0[None, :]
-        dk = tl.dot(tl.trans(ds), q) + dr[:, None] * q0[None, :]
-        dv = tl.dot(tl.trans(p.to(qkv.dtype.element_ty)), g) + a[:, None] * g0[None, :]
-        dq0 = tl.sum(dr[:, None] * k.to(tl.float32), 0) + drw * k0
-        dk0 = tl.sum(dsw[:, None] * q.to(tl.float32), 0) + drw * q0
-        dv0 = tl.sum(pw[:, None] * wide, 0) + aw * g0
-        out = dqkv + start
-        tl.store(out + d, dq0.to(qkv.dtype.element_ty))
-        tl.store(out + D + d, dk0.to(qkv.dtype.element_ty))
-        tl.store(out + 2 * D + d, dv0.to(qkv.dtype.element_ty))
-        to = out + 3 * D + at[:, None] * (3 * D) + d[None, :]
-        tl.store(to, dq.to(qkv.dtype.element_ty), mask=ok[:, None])
-        tl.store(to + D, dk.to(qkv.dtype.element_ty), mask=ok[:, None])
-        tl.store(to + 2 * D, dv.to(qkv.dtype.element_ty), mask=ok[:, None])
+    start = b * (N + 1) * 3 * D + h * DH
+    top = qkv + start
+    body = top + 3 * D
+    q, k = _tile(body, at, d, 3 * D, ok), _tile(body + D, at, d, 3 * D, ok)
+    v = _tile(body + 2 * D, at, d, 3 * D, ok)
+    q0, k0 = tl.load(top + d).to(tl.float32), tl.load(top + D + d).to(tl.float32)
+    v0 = tl.load(top + 2 * D + d).to(tl.float32)
+    from_ = do + b * (N + 1) * D + h * DH
+    g0 = tl.load(from_ + d).to(tl.float32)
+    g = _tile(from_ + D, at, d, D, ok)
+    p, pw, a, aw = _attend(q, k, q0, k0, there, scale)
+    wide = g.to(tl.float32)
+    dp, dpw = tl.dot(g, tl.trans(v)), tl.sum(wide * v0[None, :], 1)
+    common = tl.sum(p * dp, 1) + pw * dpw
+    ds = (p * (dp - common[:, None]) * scale).to(qkv.dtype.element_ty)
+    dsw = pw * (dpw - common) * scale
+    da, daw = tl.sum(v.to(tl.float32) * g0[None, :], 1), tl.sum(g0 * v0, 0)
+    mass = tl.sum(a * da, 0) + aw * daw
+    dr, drw = a * (da - mass) * scale, aw * (daw - mass) * scale
+    dq = tl.dot(ds, k) + dsw[:, None] * k0[None, :]
+    dk = tl.dot(tl.trans(ds), q) + dr[:, None] * q0[None, :]
+    dv = tl.dot(tl.trans(p.to(qkv.dtype.element_ty)), g) + a[:, None] * g0[None, :]
+    dq0 = tl.sum(dr[:, None] * k.to(tl.float32), 0) + drw * k0
+    dk0 = tl.sum(dsw[:, None] * q.to(tl.float32), 0) + drw * q0
+    dv0 = tl.sum(pw[:, None] * wide, 0) + aw * g0
+    out = dqkv + start
+    tl.store(out + d, dq0.to(qkv.dtype.element_ty))
+    tl.store(out + D + d, dk0.to(qkv.dtype.element_ty))
+    tl.store(out + 2 * D + d, dv0.to(qkv.dtype.element_ty))
+    to = out + 3 * D + at[:, None] * (3 * D) + d[None, :]
+    tl.store(to, dq.to(qkv.dtype.element_ty), mask=ok[:, None])
+    tl.store(to + D, dk.to(qkv.dtype.element_ty), mask=ok[:, None])
+    tl.store(to + 2 * D, dv.to(qkv.dtype.element_ty), mask=ok[:, None])
 
 
 @triton.jit

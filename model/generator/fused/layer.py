@@ -15,11 +15,17 @@ from torch.nn import functional
 
 from model.generator.network import Block
 
-ROWS = 64  # tokens a program of a row kernel
-WARPS = 4
-EARLY = 32, 2  # tokens and warps of the backward pass through the first norm
-HIDDEN = 64  # columns of the inner layer at a time
-ATTENTION_WARPS = 4
+SIZES: dict[
+    str, tuple[int, int, int]
+] = {  # kernel -> tokens a program, warps, stages of loads (docs/gpu_notes.md: how they were found)
+    "before_forward": (64, 4, 1),
+    "after_forward": (64, 4, 2),
+    "after_backward": (64, 4, 2),
+    "before_backward": (32, 2, 2),
+    "norm": (32, 2, 3),
+}
+HIDDEN = {"after_forward": 64, "after_backward": 64}  # columns of the inner layer at a time
+ATTENTION_WARPS = {"attention_forward": 4, "attention_backward": 4}
 WIDTHS = (64, 128)
 MOST_CANDIDATES = 128
 
@@ -70,17 +76,16 @@ def _kernels() -> Any:
     return kernels
 
 
-def _of_rows(
-    rows: int, height: int = ROWS, warps: int = WARPS, stages: int = 2
-) -> tuple[tuple[int], dict[str, int]]:
+def _of_rows(rows: int, kernel: str) -> tuple[tuple[int], dict[str, int]]:
+    height, warps, stages = SIZES[kernel]
     return (math.ceil(rows / height),), {"BM": height, "num_warps": warps, "num_stages": stages}
 
 
-def _attention_sizes(tokens: Tensor, heads: int) -> dict[str, int]:
+def _attention_sizes(tokens: Tensor, heads: int, kernel: str) -> dict[str, int]:
     candidates, width = tokens.shape[1] - 1, tokens.shape[2]
     padded = max(16, 1 << (candidates - 1).bit_length())
     sizes = {"H": heads, "DH": width // heads, "BN": padded}
-    return {**sizes, "num_warps": ATTENTION_WARPS, "num_stages": 1}
+    return {**sizes, "num_warps": ATTENTION_WARPS[kernel], "num_stages": 1}
 
 
 def by_split(left: Tensor, right: Tensor) -> Tensor:
@@ -98,17 +103,19 @@ class _Layer(torch.autograd.Function):
         low = [w.to(tokens.dtype) if w.dim() == 2 else w.float() for w in weights]
         g1, b1, wm, bm, wo, bo, g2, b2, wi, bi, wu, bu = low
         width, rows = tokens.shape[2], tokens.shape[0] * tokens.shape[1]
-        grid, how = _of_rows(rows)
+        grid, how = _of_rows(rows, "before_forward")
         qkv = tokens.new_empty(*tokens.shape[:2], 3 * width)
         run.before_forward[grid](tokens, g1, b1, wm, bm, qkv, rows, D=width, **how)
         seen, middle, found = (torch.empty_like(tokens) for _ in range(3))
         candidates, scale = tokens.shape[1] - 1, (width // heads) ** -0.5
-        around = _attention_sizes(tokens, heads)
-        run.attention_forward[(len(tokens),)](qkv, present, seen, candidates, scale, **around)
-        keep = any(ctx.needs_input_grad)
+        around = _attention_sizes(tokens, heads, "attention_forward")
+        run.attention_forward[(len(tokens) * heads,)](
+            qkv, present, seen, candidates, scale, **around
+        )
+        keep, (grid, how) = any(ctx.needs_input_grad), _of_rows(rows, "after_forward")
         run.after_forward[grid](
             tokens, seen, wo, bo, g2, b2, wi, bi, wu, bu, middle, found, rows,
-            D=width, HC=HIDDEN, KEEP=keep, **how,
+            D=width, HC=HIDDEN["after_forward"], KEEP=keep, **how,
         )  # fmt: skip
         if keep:
             ctx.save_for_backward(tokens, present, qkv, seen, middle, *low)
@@ -122,13 +129,13 @@ class _Layer(torch.autograd.Function):
         g1, b1, wm, _, wo, _, g2, b2, wi, bi, wu, _ = low
         width, rows = tokens.shape[2], tokens.shape[0] * tokens.shape[1]
         dy = gradients[0].contiguous()
-        grid, how = _of_rows(rows)
+        grid, how = _of_rows(rows, "after_backward")
         wide, dwide = (tokens.new_empty(rows, 2 * width) for _ in range(2))
         normal, dmiddle, dseen = (torch.empty_like(tokens) for _ in range(3))
         late = torch.empty(grid[0], 6 * width, device=tokens.device)
         run.after_backward[grid](
             dy, middle, g2, b2, wi, bi, wu, wo, wide, dwide, normal, dmiddle, dseen, late, rows,
-            D=width, HC=HIDDEN, **how,
+            D=width, HC=HIDDEN["after_backward"], **how,
         )  # fmt: skip
         flat = (rows, width)
         dwu = by_split(dy.view(flat), wide)
@@ -136,11 +143,12 @@ class _Layer(torch.autograd.Function):
         dwo = by_split(dmiddle.view(flat), seen.view(flat))
         dbu, dbi, dbo, dg2, db2 = late.sum(0).split([width, 2 * width, width, width, width])
         dqkv = torch.empty_like(qkv)
-        around, scale = _attention_sizes(tokens, ctx.heads), (width // ctx.heads) ** -0.5
-        run.attention_backward[(len(tokens),)](
+        around = _attention_sizes(tokens, ctx.heads, "attention_backward")
+        scale = (width // ctx.heads) ** -0.5
+        run.attention_backward[(len(tokens) * ctx.heads,)](
             qkv, present, dseen, dqkv, tokens.shape[1] - 1, scale, **around
         )
-        grid, how = _of_rows(rows, *EARLY)
+        grid, how = _of_rows(rows, "before_backward")
         early = torch.empty(grid[0], 5 * width, device=tokens.device)
         dx = torch.empty_like(tokens)
         run.before_backward[grid](
@@ -162,7 +170,7 @@ class _Norm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         width, rows = tokens.shape[2], tokens.shape[0] * tokens.shape[1]
-        grid, how = _of_rows(rows)
+        grid, how = _of_rows(rows, "norm")
         found = torch.empty_like(tokens)
         _kernels().norm_forward[grid](tokens, weight, bias, found, rows, D=width, **how)
         ctx.save_for_backward(tokens, weight)
@@ -172,7 +180,7 @@ class _Norm(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         tokens, weight = ctx.saved_tensors
         width, rows = tokens.shape[2], tokens.shape[0] * tokens.shape[1]
-        grid, how = _of_rows(rows)
+        grid, how = _of_rows(rows, "norm")
         dx = torch.empty_like(tokens)
         sums = torch.empty(grid[0], 2 * width, device=tokens.device)
         dy = gradients[0].contiguous()
