@@ -26,6 +26,7 @@ from torch import Tensor
 
 from benchmarks.generator_worlds import CONTEXT as CONTEXT_OF
 from benchmarks.generator_worlds import Planted
+from benchmarks.reward_static import How, StaticStep, as_kind
 from benchmarks.scaling_quality import nats, taught
 from model.processes import ALONE
 from model.reward.batches import Batches
@@ -38,7 +39,6 @@ from model.reward.fused.step import FusedStep
 from model.reward.loss import binomial_loss, comparison_loss
 from model.reward.network import Batch, RewardNetwork
 from model.reward.rows import Rows
-from model.reward.static_step import How, StaticStep, as_kind
 from model.reward.text import Grams
 
 SLOTS, CONTEXT, DENSE, GRAMS, BUCKETS = 4, 24, 16, 12, 16384

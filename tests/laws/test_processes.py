@@ -23,6 +23,7 @@ from model.reward.training import Learner
 
 MANY_ROWS = RewardConfig(steps=24, batch=300, passes=1, buckets=64, members=2, id_dropout=0.3)
 WHOLE_LOG = replace(MANY_ROWS, batch=10_000, interaction=2)
+FUSED = replace(MANY_ROWS, id_dropout=0.0, step="fused")
 GENERATOR = GeneratorConfig(
     width=16, heads=2, clone_steps=6, clone_batch=66, steps=6, batch=15, group=4, pool=64, probe=16,
     checkpoint_every=3,
@@ -45,7 +46,8 @@ def rewards(processes: Processes, folder: Path) -> dict[str, Tensor]:
     """Weights of the reward models, and the losses of their steps."""
     found: dict[str, Tensor] = {}
     for name, few, config in (
-        ("many", False, MANY_ROWS), ("few", True, MANY_ROWS), ("whole", True, WHOLE_LOG)
+        ("many", False, MANY_ROWS), ("few", True, MANY_ROWS), ("whole", True, WHOLE_LOG),
+        ("fused", False, FUSED), ("fused_few", True, FUSED),
     ):  # fmt: skip
         made = world(few)
         losses: list[float] = []

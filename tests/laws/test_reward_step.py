@@ -7,12 +7,12 @@ import pytest
 import torch
 from planted import CONTEXT, Planted, planted
 
+from benchmarks.reward_static import How, StaticStep, as_kind, both_logits
 from model.reward.compact import only_used, renamed
 from model.reward.config import RewardConfig
 from model.reward.encoding import fit_encoding
 from model.reward.network import RewardNetwork
 from model.reward.rows import member_weights, rows_of
-from model.reward.static_step import How, StaticStep, as_kind, both_logits
 from model.reward.training import Learner, Lesson, needed
 
 QUICK = RewardConfig(members=2, buckets=512, dispersion=1.0, batch=500, passes=0.1)
@@ -155,7 +155,7 @@ def test_a_log_that_the_fused_step_cannot_learn_is_refused_or_learned_plainly(
     network, lesson = lesson_of(world)
     dropped = replace(QUICK, id_dropout=0.1)
     assert Learner(network, lesson, dropped, 0).fused is None
-    with pytest.raises(ValueError, match="ids are dropped; set reward"):
+    with pytest.raises(ValueError, match=r"dropped; set train_reward\.options\.step"):
         Learner(network, lesson, replace(dropped, step="fused"), 0)
 
 

@@ -274,7 +274,7 @@ def fused_step(
     if reason:
         if config.step == "fused":
             raise ValueError(
-                f"the reward model's fused step can't learn this: {reason}; set reward.step to auto"
+                f"the reward model's fused step can't learn this: {reason}; set train_reward.options.step to auto"
             )
         return None
     owner = layout.owners(rows, len(inputs.own))

@@ -1,4 +1,4 @@
-"""A training step of fixed shapes on one GPU: no host sync, bf16 tables, compiled, one CUDA graph.
+"""What the fused step is measured beside: autograd in fixed shapes, compiled, one CUDA graph.
 
 The sums over a bag's elements are gathers of a table of what elements contribute, unrolled over
 slots, so that a compiler fuses them with the loss; rows without clicks or conversions weigh nothing
