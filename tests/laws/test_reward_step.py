@@ -157,6 +157,8 @@ def test_a_log_that_the_fused_step_cannot_learn_is_refused_or_learned_plainly(
     assert Learner(network, lesson, dropped, 0).fused is None
     with pytest.raises(ValueError, match=r"dropped; set train_reward\.options\.step"):
         Learner(network, lesson, replace(dropped, step="fused"), 0)
+    with pytest.raises(ValueError, match="'turbo'; expected auto, plain or fused"):
+        Learner(network, lesson, replace(QUICK, step="turbo"), 0)
 
 
 def test_many_elements_are_found_as_one_by_one(world: Planted, monkeypatch) -> None:

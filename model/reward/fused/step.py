@@ -265,9 +265,13 @@ def fused_step(
 ) -> FusedStep | None:
     """The step for this log where it is asked for and can learn it, else None: the plain one.
 
-    Raises ValueError where `step: fused` asks for what it can't learn.
+    Raises ValueError where `step: fused` asks for what it can't learn, or `step` is another word.
     """
     on_gpu = rows.clicks.is_cuda
+    if config.step not in ("auto", "plain", "fused"):
+        raise ValueError(
+            f"train_reward.options.step is {config.step!r}; expected auto, plain or fused"
+        )
     if config.step == "plain" or (config.step == "auto" and not (on_gpu and able())):
         return None
     reason = layout.unfit(network, rows, inputs, config)
