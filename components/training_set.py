@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.day import Day
+from components.errors import Refused
 from components.materialize_features.stage import NAME
 from model.bags import Bags, read_bags
 from model.elements import Elements
@@ -56,10 +57,14 @@ class TrainingSet:
 def read_training_set(
     day: Day, slots: tuple[str, ...], context: dict[str, str], names: list[str]
 ) -> TrainingSet:
-    """What materialize_features wrote for this attempt."""
+    """What materialize_features wrote for this attempt. Raises Refused where the catalog's
+    embeddings have several lengths or are no numbers."""
     storage = day.storage()
     table = pq.read_table(storage.fetch(day.path(NAME, "elements.parquet")))
-    elements = Elements.from_table(table, slots, tuple(names))
+    try:
+        elements = Elements.from_table(table, slots, tuple(names))
+    except ValueError as error:
+        raise Refused(f"the catalog for ds={day.ds} cannot be learned from: {error}") from error
     rows = pq.ParquetFile(storage.fetch(day.path(NAME, "training_set.parquet"))).read()
     bags = read_bags(rows, elements, context)
     held_out = rows["held_out"].to_numpy(zero_copy_only=False)

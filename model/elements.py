@@ -240,13 +240,20 @@ def _embeddings(
     values = pc.list_flatten(column).to_numpy(zero_copy_only=False).astype(np.float32)
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
     return tuple(
-        _slot_embedding(name, np.flatnonzero((slot == s) & (lengths > 0)), lengths, starts, values)
+        _slot_embedding(
+            table, name, np.flatnonzero((slot == s) & (lengths > 0)), lengths, starts, values
+        )
         for s, name in enumerate(slots)
     )
 
 
 def _slot_embedding(
-    name: str, rows: np.ndarray, lengths: np.ndarray, starts: np.ndarray, values: np.ndarray
+    table: pa.Table,
+    name: str,
+    rows: np.ndarray,
+    lengths: np.ndarray,
+    starts: np.ndarray,
+    values: np.ndarray,
 ) -> np.ndarray | None:
     if not len(rows):
         return None
@@ -255,9 +262,9 @@ def _slot_embedding(
         usual = int(sizes[counts.argmax()])
         odd = rows[lengths[rows] != usual]
         raise ValueError(
-            f"{len(odd)} embeddings of slot {name} have another length than {usual}, first: row "
-            f"{int(odd[0])} with {int(lengths[odd[0]])}; expected one length a slot: correct the "
-            "catalog"
+            f"{len(odd):,} of {len(rows):,} embeddings of slot {name} have another length than "
+            f"{usual}, first: {_named(table, odd[0])} with {int(lengths[odd[0]])}; expected one "
+            "length a slot: correct the catalog"
         )
     width = int(sizes[0])
     filled = np.zeros((len(lengths), width), np.float32)
@@ -265,10 +272,15 @@ def _slot_embedding(
     bad = rows[~np.isfinite(filled[rows]).all(axis=1)]
     if len(bad):
         raise ValueError(
-            f"{len(bad)} embeddings of slot {name} hold values that are not finite, first: row "
-            f"{int(bad[0])}; expected numbers: correct the catalog"
+            f"{len(bad):,} of {len(rows):,} embeddings of slot {name} hold values that are not "
+            f"finite, first: {_named(table, bad[0])}; expected numbers: correct the catalog"
         )
     return filled
+
+
+def _named(table: pa.Table, row: int) -> str:
+    """The element of a row, as the catalog names it."""
+    return f"element {table['element_id'][row]} of product {table['product_id'][row]}"
 
 
 def _history(table: pa.Table, width: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from model.bags import Bags
+from model.codes import coded
 from model.determinism import deterministic
 from model.elements import Elements
 from model.processes import ALONE, Processes
@@ -216,7 +217,8 @@ def _calibrated(
     logits = [_log_odds(reward, bags, elements) for bags in parts]
     clicks = [np.minimum(bags.clicks, bags.impressions) for bags in parts]
     displays = [bags.impressions for bags in parts]
-    slope = fit_calibration(logits[0], clicks[0], displays[0], config.dispersion).slope
+    product = coded(parts[0].product_id)[1]
+    slope = fit_calibration(logits[0], clicks[0], displays[0], config.dispersion, product).slope
     pooled, counted, shown = (np.concatenate(both) for both in (logits, clicks, displays))
     return level_shift(pooled, counted, shown, slope)
 

@@ -88,14 +88,14 @@ def embedded(rows: list[list[float]]) -> pa.Table:
     )
 
 
-def test_an_embedding_of_another_length_is_refused_by_its_row() -> None:
-    with pytest.raises(ValueError, match="another length than 2, first: row 2 with 3"):
+def test_an_embedding_of_another_length_is_refused_by_its_name() -> None:
+    with pytest.raises(ValueError, match="length than 2, first: element e2 of product p0 with 3"):
         Elements.from_table(embedded([[1, 2], [3, 4], [5, 6, 7]]), SLOTS)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_an_embedding_that_is_no_number_is_refused_by_its_row(value: float) -> None:
-    with pytest.raises(ValueError, match="not finite, first: row 1"):
+def test_an_embedding_that_is_no_number_is_refused_by_its_name(value: float) -> None:
+    with pytest.raises(ValueError, match="not finite, first: element e1 of product p0"):
         Elements.from_table(embedded([[1, 2], [3, value]]), SLOTS)
 
 

@@ -222,15 +222,20 @@ def test_conversions_that_are_not_final_are_not_learned_from_end_to_end(world: P
 def test_a_head_says_as_much_as_held_out_values_bear_out(
     world: Planted, effect: np.ndarray
 ) -> None:
-    """Next to nothing where values are the product's alone, most of it where elements move them."""
+    """Next to nothing where values are the product's alone, nearly all where elements move them.
+
+    Ids may move values by 0.3 here, as elements do (0.4). The default of 0.06 holds the head itself
+    to half of such effects, all of which is then heard: that is the prior's law and not this one.
+    """
+    config = replace(QUICK, scale_id=0.3)
 
     def moved(truth: np.ndarray, aside: bool = True) -> float:
         train, valid = halves(sold(world, truth))
         valid = valid if aside else valid.take(np.arange(0))
-        told = fit_reward(train, valid, world.elements, CONTEXT, QUICK, seed=0)
+        told = fit_reward(train, valid, world.elements, CONTEXT, config, seed=0)
         return float(told.log_ratio(world.bags, world.elements).std())
 
     nothing, all_of_it = moved(np.zeros_like(effect)), moved(effect)
     assert nothing < 0.04
-    assert all_of_it > 0.5 * effect[world.bags.element].sum(1).std()
+    assert all_of_it > 0.8 * effect[world.bags.element].sum(1).std()
     assert moved(effect, aside=False) == 0

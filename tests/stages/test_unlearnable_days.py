@@ -1,0 +1,85 @@
+"""A day that the reward model cannot learn from is refused in one sentence; exit code 4."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tiny_logs import DS, impression, write_catalog, write_good_day, write_lines
+from typer.testing import CliRunner
+
+from pipelines import cli
+
+CONFIG = """\
+name: tiny
+logs: {root}/logs
+catalog: {root}/catalog
+store: {root}/store
+slots: [title, image]
+context: {{device: categorical, hour: number}}
+window_days: 3
+"""
+
+
+def embedded(root: Path, odd: list[float]) -> None:
+    """Both images of p0 have embeddings, the second one an odd one."""
+    (file,) = (root / "catalog").rglob("*.parquet")
+    rows = pq.read_table(file).to_pylist()
+    for row in rows:
+        row["embedding"] = [1.0, 2.0, 3.0] if row["slot"] == "image" else None
+    (bent,) = [r for r in rows if (r["product_id"], r["element_id"]) == ("p0", "m1")]
+    bent["embedding"] = odd
+    types = pa.schema([(n, pa.string()) for n in ("product_id", "slot", "element_id", "text")])
+    types = types.append(pa.field("embedding", pa.list_(pa.float32())))
+    pq.write_table(pa.Table.from_pylist(rows, types), file)
+
+
+def good(root: Path) -> None:
+    write_good_day(root)
+
+
+def no_clicks(root: Path) -> None:
+    write_lines(root, "impressions", DS, [impression(n) for n in range(60)])
+
+
+BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "no clicks": (no_clicks, "", "found no click in 47 displays"),
+    "all labels young": (
+        good,
+        "attribution: {click_hours: 10000}\n",
+        "none of 47 bags has a final click label; wait",
+    ),
+    "an embedding cut off": (
+        lambda root: (good(root), embedded(root, [1.0]))[0],
+        "",
+        "1 of 4 embeddings of slot image have another length than 3, first: element m1 of "
+        "product p0 with 1; expected one length a slot: correct the catalog",
+    ),
+    "an embedding that is no number": (
+        lambda root: (good(root), embedded(root, [1.0, float("nan"), 2.0]))[0],
+        "",
+        "1 of 4 embeddings of slot image hold values that are not finite, first: element m1 of "
+        "product p0; expected numbers: correct the catalog",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_day_that_cannot_be_learned_from_is_refused_with_the_reason(
+    tmp_path: Path, name: str
+) -> None:
+    write, more, reason = BAD[name]
+    write_catalog(tmp_path)
+    write(tmp_path)
+    file = tmp_path / "tiny.yaml"
+    file.write_text(CONFIG.format(root=tmp_path) + more)
+    told = CliRunner().invoke(
+        cli.app,
+        ["run", "--ds", DS, "--config", str(file), "--until", "train_reward", "--json"],
+    )
+    assert told.exit_code == 4
+    summary = json.loads(told.output.strip().splitlines()[-1])
+    assert summary["verdict"] == "BLOCKED"
+    assert any(reason in said for said in summary["reasons"]), summary["reasons"]
