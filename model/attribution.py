@@ -17,8 +17,10 @@ def attribution_table(reward: Reward, elements: Elements) -> pa.Table:
 
     contribution, low, high: log-odds of a click with a 95 % interval, half of every interaction
     included, averaged over what the other slots may show. per_1000 with its own interval: clicks
-    of 1,000 displays more than with an average candidate of its slot. Context is left open. The
-    bounds are null for a model of a single member, which cannot say how sure it is.
+    of 1,000 displays more than with an average candidate of its slot. Context is left open. `low`
+    and `high` also hold what is open of the slot's own level, which every candidate shares and which
+    no log tells from the base; what tells candidates apart are the bounds of per_1000. Bounds are
+    null for a model of a single member, which cannot say how sure it is.
     """
     found = reward.earnings(elements)
     half = reach(reward.members) * found.spread

@@ -50,11 +50,11 @@ def recommend(
 
 def explain(
     bundle: Annotated[Path, typer.Option("--bundle")],
-    product: Annotated[str, typer.Option("--product")],
+    product: Annotated[str, typer.Option("--product", help="A product of the bundle.")],
     as_json: AsJson = False,
 ) -> None:
-    """A product's elements ranked by what they earn, with 95 % intervals."""
+    """A product's elements ranked by what they earn of 1,000 displays, with 95 % intervals."""
     from pipelines import explaining
 
-    rows = explaining.explain(bundle, product)
-    say({"product_id": product, "elements": rows}, as_json, explaining.explained_words(rows))
+    told = explaining.explain(bundle, product)
+    say(told, as_json, explaining.explained_words(told))

@@ -103,7 +103,7 @@ def test_recommendations_are_a_distribution_over_what_is_allowed(
 
 
 def test_explain_says_what_the_bundles_table_and_card_say(bundle: Path) -> None:
-    rows = explaining.explain(bundle, "p000")
+    rows = explaining.explain(bundle, "p000")["elements"]
     table = pq.read_table(bundle / "attribution.parquet").to_pylist()
     kept = [row for row in table if row["product_id"] == "p000"]
     assert [row["element_id"] for row in rows] == [row["element_id"] for row in kept]

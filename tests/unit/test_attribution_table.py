@@ -11,9 +11,10 @@ from planted import CONTEXT, Planted, halves, planted
 from components.register_version.card import model_card
 from model.attribution import attribution_table
 from model.bags import Bags
+from model.elements import Elements
 from model.reward.config import RewardConfig
 from model.reward.fit import Reward, fit_reward
-from pipelines.explaining import explained_words
+from pipelines.explaining import explained, explained_words
 
 QUICK = RewardConfig(members=4, steps=120, buckets=512)
 
@@ -90,10 +91,36 @@ def test_an_elements_earnings_do_not_depend_on_other_products(
 
 
 def test_a_single_member_claims_no_interval(world: Planted) -> None:
-    table = attribution_table(learn(world, replace(QUICK, members=1, steps=40)), world.elements)
+    single = learn(world, replace(QUICK, members=1, steps=40))
+    table = attribution_table(single, world.elements)
     assert table["low"].null_count == len(table)
     assert table["per_1000"].null_count == 0
-    assert "no interval" in explained_words(table.to_pylist())
+    told = explained(single, product(world, "p2"))
+    assert [row["differs"] for row in told["elements"]] == [None] * 8
+    assert "no intervals: the model has one member" in explained_words(told)
+
+
+def product(world: Planted, name: str) -> Elements:
+    return world.elements.take(np.flatnonzero(world.elements.product_id == name))
+
+
+def test_a_product_is_explained_in_words_that_stand_alone(reward: Reward, world: Planted) -> None:
+    """What is counted, from what level, against what, how sure; columns stand below each other."""
+    elements = product(world, "p1")
+    long = replace(elements, element_id=elements.element_id.copy())
+    long.element_id[0] = "an-identity-of-more-than-two-dozen-letters"
+    told = explained(reward, long)
+    usual = reward.earnings(long).usual[0]
+    words = explained_words(told).splitlines()
+    assert words[0] == f"p1: {1000 * usual:.1f} clicks of 1,000 displays with average elements."
+    apart = sum(row["differs"] for row in told["elements"])
+    assert 0 < apart < 8
+    assert f"* where it excludes 0 ({apart} of 8)" in words[1]
+    assert [w for w in words if w in ("title", "image")] == ["title", "image"]
+    listed = [w for w in words if w[:1] in "* " and w]
+    assert sum(w.startswith("*") for w in listed) == apart
+    assert len({w.index(" item ") - len(str(r["text"]).split(" item ")[0])
+                for w, r in zip(listed, told["elements"], strict=True)}) == 1  # fmt: skip
 
 
 def test_the_card_ranks_the_elements_of_the_products_that_differ_most(
