@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.day import CONFIG, DS
@@ -38,15 +38,28 @@ class Cost:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
+    parser.add_argument("--keep", type=Path, help="JSON file of sizes measured before; added to.")
     asked = parser.parse_args()
-    told = {}
+    told = read_kept(asked.keep)
     for size in map(int, asked.sizes.split(",")):
+        if size in told:
+            continue
         with tempfile.TemporaryDirectory(prefix="genco-growth-") as folder:
             make = ["examples.storefront", "--out", folder, "--impressions", str(size)]
             subprocess.run([sys.executable, "-m", *make], check=True, stdout=subprocess.DEVNULL)
             told[size] = cost_of(Path(folder))
+        if asked.keep is not None:
+            kept = {str(one): asdict(cost) for one, cost in told.items()}
+            asked.keep.write_text(json.dumps(kept, indent=1) + "\n")
     print(table(told))
     print(paper(told))
+
+
+def read_kept(file: Path | None) -> dict[int, Cost]:
+    """Costs by size as an earlier call wrote them; empty where there is no such file."""
+    if file is None or not file.is_file():
+        return {}
+    return {int(size): Cost(**cost) for size, cost in json.loads(file.read_text()).items()}
 
 
 def cost_of(root: Path) -> Cost:

@@ -33,7 +33,7 @@ def score(bundle: Path, bags: Path, elements: Path | None, out: Path) -> dict[st
     table = read_table(bags, ("product_id", "context", "creative"), "--bags")
     known = opened.known
     if elements is not None:
-        known = known.concat(_elements(elements, opened))
+        known = known.concat(read_elements(elements, opened))
     try:
         rows = read_bags(table, known, opened.context)
     except ValueError as error:
@@ -85,7 +85,7 @@ def _attribution(
     return pa.ListArray.from_arrays(pa.array(offsets), entries)
 
 
-def _elements(file: Path, opened: Bundle) -> Elements:
+def read_elements(file: Path, opened: Bundle) -> Elements:
     table = read_table(file, _ELEMENT_COLUMNS, "--elements")
     strangers = sorted(set(table["slot"].to_pylist()) - set(opened.slots))
     if strangers:
@@ -131,7 +131,7 @@ def recommend(
     table = read_table(requests, ("product_id", "context"), "--requests")
     candidates = opened.elements
     if elements is not None:
-        given = _elements(elements, opened)
+        given = read_elements(elements, opened)
         candidates = opened.known.concat(given).matching(given)
     policy = opened.policy(candidates, _rules(opened, combinations, forbidden))
     products = [str(product) for product in table["product_id"].to_pylist()]

@@ -1,11 +1,13 @@
 """Tables that people hand to the command line: Parquet or JSON Lines, named errors."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.json
 import pyarrow.parquet as pq
 
+from components.day import to_json
 from components.errors import WrongUse
 
 _JSON = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".ndjson.gz")
@@ -42,3 +44,9 @@ def write_table(table: pa.Table, file: Path) -> None:
         file.write_text("\n".join(lines) + "\n")
     else:
         pq.write_table(table, file, compression="zstd")
+
+
+def write_json(value: Any, file: Path) -> None:
+    """The value as canonical JSON, in a folder that is made where it is missing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(to_json(value))

@@ -39,7 +39,7 @@ def find_champion(
     version = open_registry(day, name, tracking_uri).alias(CHAMPION)
     if version is None:
         return None
-    champion = _fitting(read_champion(day, version), slots, context)
+    champion = fitting(read_champion(day, version), slots, context)
     if champion.bundle is None and _rebaselined(day, name, version.number):
         return None
     return champion
@@ -50,7 +50,7 @@ def _rebaselined(day: Day, name: str, champion: int) -> bool:
     return any(e["kind"] == REBASELINED and e["champion"] == champion for e in entries)
 
 
-def _fitting(champion: Champion, slots: tuple[str, ...], context: dict[str, str]) -> Champion:
+def fitting(champion: Champion, slots: tuple[str, ...], context: dict[str, str]) -> Champion:
     """The champion, unreadable where its slots or context are not today's."""
     bundle, version = champion.bundle, champion.version
     if bundle is None or (bundle.slots == slots and bundle.context == context):

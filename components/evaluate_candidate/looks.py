@@ -35,6 +35,13 @@ def take_look(
     return take(taken.index(attempt) + 1, level)
 
 
+def look_without_taking(ledger: Ledger, attempt: str, champion: int | None, level: float) -> Look:
+    """The look that this attempt took, or would have next; the ledger stays as it is."""
+    taken = attempts_since(ledger.entries(), champion)
+    number = taken.index(attempt) if attempt in taken else len(taken)
+    return take(number + 1, level)
+
+
 def attempts_since(entries: list[dict[str, Any]], champion: int | None) -> list[str]:
     """The attempts that looked at this champion since it became so, each once, oldest first."""
     found: dict[str, None] = {}

@@ -90,6 +90,7 @@ def run(day: Day, settings: Settings) -> Result:
         ledger = Ledger(day.storage(), settings.name)
         look = take_look(ledger, day.attempt, number, day.ds, settings.level, now)
         evidence, curve = measure(day, settings, champion, look)
+        _show_features(day, evidence)
         path, beside = (day.path(NAME, f"{word}-{against}.json") for word in ("evidence", "curve"))
         day.storage().write(beside, to_json(curve))
         day.storage().write(path, to_json(evidence))
@@ -99,9 +100,16 @@ def run(day: Day, settings: Settings) -> Result:
 
 
 def measure(
-    day: Day, settings: Settings, champion: Champion | None, look: Look
+    day: Day,
+    settings: Settings,
+    champion: Champion | None,
+    look: Look,
+    candidate: Bundle | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The evidence as plain JSON values (validation/gate/evidence.py), and the curve."""
+    """The evidence as plain JSON values (validation/gate/evidence.py), and the curve.
+
+    `candidate` None is the attempt's own draft. Writes nothing to the store.
+    """
     rows = read_training_set(
         day, settings.slots, settings.context, settings.feature_names
     ).judging()
@@ -109,18 +117,17 @@ def measure(
     mature = holdout.click_mature if settings.target == "click" else holdout.conversion_mature
     share = float(holdout.impressions[mature].sum() / max(holdout.impressions.sum(), 1.0))
     judged = holdout.take(np.flatnonzero(mature))
-    with day.scratch("candidate") as scratch:
-        draft = fetch_folder(day, day.path(GENERATOR, "bundle"), scratch)
-        candidate = load_bundle(draft, sealed=False)
+    candidate = _draft(day) if candidate is None else candidate
     bundle = champion.bundle if champion is not None else None
     seen = look_at(
         judged, rows, candidate, bundle, settings.target, settings.by_product, settings.judge()
     )
     features = Features.model_validate_json(day.storage().read(day.path(FEATURES, "result.json")))
     sound = feature_facts(day, features, settings.slots)
-    complete_page(day, read_window(day).made[day.ds], told_of(features, sound))
     judged_days, learned_days = days_of(day)
-    scores, curve = _scores(judged, candidate, bundle, rows, settings)
+    scores, curve = scores_of(
+        judged, candidate, bundle, rows, draws=settings.draws, seed=settings.seed
+    )
     tree = {
         "ds": day.ds,
         "incumbent": _incumbent(champion, judged_days),
@@ -133,7 +140,9 @@ def measure(
             "target": settings.target,
             "level": look.level,
             "looks": look.number,
-            "outcomes": _outcomes(seen, settings, look.level),
+            "outcomes": outcomes_of(
+                seen, level=look.level, draws=settings.draws, seed=settings.seed
+            ),
             "holdout": features.split,
             "judged_days": judged_days,
             "learned_days": learned_days,
@@ -148,6 +157,18 @@ def measure(
     return Evidence.from_dict(tree).to_dict(), curve
 
 
+def _draft(day: Day) -> Bundle:
+    with day.scratch("candidate") as scratch:
+        draft = fetch_folder(day, day.path(GENERATOR, "bundle"), scratch)
+        return load_bundle(draft, sealed=False)
+
+
+def _show_features(day: Day, evidence: dict[str, Any]) -> None:
+    """The data page gets what the evidence says of the features."""
+    features = Features.model_validate_json(day.storage().read(day.path(FEATURES, "result.json")))
+    complete_page(day, read_window(day).made[day.ds], told_of(features, evidence["features"]))
+
+
 def _incumbent(champion: Champion | None, judged_days: list[str]) -> dict[str, Any]:
     if champion is None:
         return {}
@@ -156,8 +177,14 @@ def _incumbent(champion: Champion | None, judged_days: list[str]) -> dict[str, A
     return facts | {"unreadable": champion.unreadable, "learned_judged": flattering}
 
 
-def _scores(
-    judged: Bags, candidate: Bundle, champion: Bundle | None, rows: TrainingSet, settings: Settings
+def scores_of(
+    judged: Bags,
+    candidate: Bundle,
+    champion: Bundle | None,
+    rows: TrainingSet,
+    *,
+    draws: int,
+    seed: int,
 ) -> tuple[Any, dict[str, list[float]]]:
     """(metrics of both reward models, the candidate's curve), of the event that it predicts."""
     event = candidate.reward.event
@@ -167,10 +194,10 @@ def _scores(
     assert mine is not None, "a model predicts its own event"
     theirs = None if champion is None else champion.reward.rate(event, judged, rows.elements)
     curve = roc_points(mine, counted, judged.impressions)
-    return score(what, mine, theirs, draws=settings.draws, seed=settings.seed), curve
+    return score(what, mine, theirs, draws=draws, seed=seed), curve
 
 
-def _outcomes(seen: Judged, settings: Settings, level: float) -> dict[str, Any]:
+def outcomes_of(seen: Judged, *, level: float, draws: int, seed: int) -> dict[str, Any]:
     """Each outcome that the log knows, by every estimator."""
     found = {}
     for outcome in seen.outcomes:
@@ -178,8 +205,8 @@ def _outcomes(seen: Judged, settings: Settings, level: float) -> dict[str, Any]:
             seen.logged(outcome),
             UNITS[outcome],
             level=level,
-            draws=settings.draws,
-            seed=settings.seed,
+            draws=draws,
+            seed=seed,
             slots_wanting=seen.slots_wanting,
         )
         found[outcome] = to_tree(judged)

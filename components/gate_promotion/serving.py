@@ -30,11 +30,12 @@ def serving_of(day: Day, version: Version) -> Serving:
     storage = day.storage()
     path = day.path("gate_promotion", TOLD.format(number=version.number))
     if not storage.exists(path):
-        storage.write(path, to_json(_ask(day, version)))
+        storage.write(path, to_json(ask(day, version)))
     return from_tree(Serving, json.loads(storage.read(path)), "serving")
 
 
-def _ask(day: Day, version: Version) -> dict[str, Any]:
+def ask(day: Day, version: Version) -> dict[str, Any]:
+    """The fields of Serving as they are now; keeps nothing."""
     with day.scratch("serving") as scratch:
         folder = fetch_folder(day, version.bundle, scratch / "bundle")
         try:
