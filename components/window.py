@@ -13,16 +13,20 @@ from components.manifests import FIT, fetch_table, read_manifest
 
 @dataclass(frozen=True)
 class Window:
-    """Days of the window with their attempts, days without logs, and the catalog's folder."""
+    """Days of the window with their attempts, days without logs, and the catalog's folder.
+
+    stray: files of the logs that lie in no day's folder.
+    """
 
     made: dict[str, str]
     missing: list[str]
     catalog: str
+    stray: tuple[str, ...] = ()
 
 
 def read_window(day: Day) -> Window:
     found = json.loads(day.storage().read(day.path(NAME, "result.json")))
-    return Window(found["made"], found["missing"], found["catalog"])
+    return Window(found["made"], found["missing"], found["catalog"], tuple(found.get("stray", ())))
 
 
 def fit_days(day: Day, window: Window) -> dict[str, dict[str, Any]]:

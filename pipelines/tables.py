@@ -4,20 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.json
 import pyarrow.parquet as pq
 
 from components.day import to_json
 from components.errors import WrongUse
-
-_JSON = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".ndjson.gz")
+from components.json_lines import JSON_ENDINGS, read_json_lines
 
 
 def read_table(file: Path, needed: tuple[str, ...], option: str) -> pa.Table:
     """The table with at least the needed columns, or WrongUse naming what is missing."""
     try:
-        if file.name.endswith(_JSON):
-            table = pyarrow.json.read_json(file)
+        if file.name.endswith(JSON_ENDINGS):
+            table = read_json_lines(file)
         else:
             table = pq.ParquetFile(file).read()
     except (OSError, pa.ArrowException) as error:

@@ -53,7 +53,7 @@ class DayFacts:
     A row with two reasons is one of `refused_rows` and stands under both in `refused`. Repeats
     are read but say nothing new, so shares are of the distinct rows. `examples` holds the first
     refused row (file, row, message) of each rule. `warned` counts bags that break a rule of
-    severity warn; they are fit.
+    severity warn; they are fit. `displays` is the rows read of impressions and aggregates.
     """
 
     ds: str
@@ -66,6 +66,7 @@ class DayFacts:
     duplicate: int = 0
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warned: Mapping[str, int] = field(default_factory=dict)
+    displays: int | None = None
 
     @property
     def distinct(self) -> int:
@@ -83,7 +84,12 @@ class DayFacts:
 def blocking_reasons(facts: DayFacts, limits: Limits) -> list[str]:
     """Why the day can't be used, a sentence each; empty where it can."""
     reasons = list(facts.unreadable)
-    if facts.fit < limits.rows:
+    if facts.displays == 0:
+        reasons.append(
+            f"the impressions and aggregates of ds={facts.ds} hold no row that can be read; expected "
+            "at least one display: ask the ad server for the day's files and run the day again"
+        )
+    elif facts.fit < limits.rows:
         reasons.append(
             f"ds={facts.ds} has {facts.fit} fit bags of {facts.read:,} rows read; expected at least "
             f"{limits.rows}: see the quarantine for why, repair the files and run the day again"

@@ -67,8 +67,11 @@ def open_storage(location: str, endpoint: str | None = None) -> Storage:
 
 def digest_of(local: Path) -> str:
     """sha256 of a file's bytes, in hex."""
-    with local.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with local.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise Failed(f"cannot read {local}: {error.strerror}; give this user its rights") from error
 
 
 class LocalStorage:
@@ -86,16 +89,24 @@ class LocalStorage:
     def listing(self, prefix: str) -> list[Stored]:
         """Objects below `prefix`, by path; hidden and underscore-named files are skipped."""
         folder = self._at(prefix)
+        for place in (Path(self.root), folder):
+            if place.is_file():
+                raise Failed(f"{place} is a file; expected a folder: move it away and run again")
         if not folder.is_dir():
             return []
-        found = [f for f in folder.rglob("*") if f.is_file() and not _is_marker(f.name)]
+        found = [f for f in folder.rglob("*") if not f.is_dir() and not _is_marker(f.name)]
         return sorted(
             (self._stored(f) for f in found),
             key=lambda stored: stored.path,
         )
 
     def _stored(self, file: Path) -> Stored:
-        status = file.stat()
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise Failed(
+                f"cannot read {file}: {error.strerror}; is it a link to nothing?"
+            ) from error
         tag = f"{status.st_mtime_ns}-{status.st_size}"
         return Stored(file.relative_to(self.root).as_posix(), status.st_size, tag)
 

@@ -14,6 +14,7 @@ from components.adapters.storage import Storage
 from components.errors import Refused
 from components.ingest_logs.flagging import combination_key
 from components.ingest_logs.inputs import LogFile, find_files
+from components.ingest_logs.snapshot import check_once, read_snapshot
 from components.ingest_logs.typed_parquet import creative_of_map
 from components.sql import quote
 
@@ -44,13 +45,21 @@ def read_catalog(storage: Storage, ds: str, slots: tuple[str, ...]) -> Catalog:
             "least one (CONTRACT 2): ask the merchandising side to write it, or correct `catalog`"
         )
     latest = max(file.dt for file in elements)
-    known = pa.concat_tables(
-        [_element_table(file, slots) for file in reversed(elements)],
-        promote_options="permissive",
-    )
+    every = read_snapshot(list(reversed(elements)))
+    known = every.filter(pc.is_in(every["slot"], pa.array(slots)))
+    current = known.filter(pc.equal(known["dt"], latest))
+    if not len(current):
+        newest = every.filter(pc.equal(every["dt"], latest))
+        found = ", ".join(sorted(pc.unique(newest["slot"]).to_pylist())) or "no row at all"
+        raise Refused(
+            f"the catalog's snapshot elements/dt={latest}/ has no element of the config's slots "
+            f"{', '.join(slots)} (found {found}); expected some: write the snapshot again, or "
+            "correct `slots`"
+        )
+    check_once(current, f"elements/dt={latest}/")
     return Catalog(
         known=known,
-        elements=known.filter(pc.equal(known["dt"], latest)),
+        elements=current,
         combinations=_latest(files, "combinations", latest),
         forbidden=_latest(files, "forbidden", latest),
         digest_parts=tuple(f"{file.path}:{file.sha256}" for file in files),
@@ -61,35 +70,8 @@ def _latest(files: list[LogFile], kind: str, until: str) -> pa.Table | None:
     days = [file.dt for file in files if file.kind == kind and file.dt <= until]
     if not days:
         return None
-    tables = [_read(file) for file in files if file.kind == kind and file.dt == max(days)]
-    return pa.concat_tables(tables, promote_options="permissive")
-
-
-def _read(file: LogFile) -> pa.Table:
-    import pyarrow.json
-    import pyarrow.parquet
-
-    try:
-        if file.path.endswith((".jsonl", ".json", ".jsonl.gz", ".json.gz")):
-            return pyarrow.json.read_json(file.local)
-        return pyarrow.parquet.ParquetFile(file.local).read()
-    except (pa.ArrowException, OSError) as error:
-        raise Refused(
-            f"{file.path} of the catalog cannot be read ({type(error).__name__}: {error}); expected "
-            "a Parquet or JSON Lines file: write the snapshot again"
-        ) from error
-
-
-def _element_table(file: LogFile, slots: tuple[str, ...]) -> pa.Table:
-    table = _read(file)
-    missing = {"product_id", "slot", "element_id"} - set(table.column_names)
-    if missing:
-        raise Refused(
-            f"{file.path} has no column {', '.join(sorted(missing))} (found "
-            f"{', '.join(table.column_names)}); expected the elements table of CONTRACT 2"
-        )
-    table = table.filter(pc.is_in(table["slot"], pa.array(slots)))
-    return table.append_column("dt", pa.array([file.dt] * len(table), pa.string()))
+    chosen = [file for file in files if file.kind == kind and file.dt == max(days)]
+    return read_snapshot(chosen).drop_columns(["dt"])
 
 
 def load_rules(

@@ -62,21 +62,40 @@ def find_files(
     first: str,
     last: str,
     digest: Callable[[Stored], str] | None = None,
+    stray: list[str] | None = None,
 ) -> list[LogFile]:
     """Files of these kinds in the partitions first..last, by (kind, day, path).
 
-    digest: an object's sha256; without it every object is fetched and digested.
+    digest: an object's sha256; without it every object is fetched and digested. stray: gets the
+    paths of files that lie in no partition of a day, which nobody reads.
     """
     told = digest or (lambda stored: digest_of(storage.fetch(stored.path)))
     found = []
     for kind in kinds:
         for stored in storage.listing(kind):
-            partition = _PARTITION.search("/" + stored.path)
-            if partition is None or not first <= partition[1] <= last:
+            dt = _day_of(stored.path)
+            if dt is None and stray is not None:
+                stray.append(stored.path)
+            if dt is None or not first <= dt <= last:
                 continue
-            known = (stored.path, kind, partition[1], stored.size, told(stored))
+            known = (stored.path, kind, dt, stored.size, told(stored))
             found.append(LogFile(*known, storage.root, storage.endpoint))
     return sorted(found, key=lambda file: (KINDS.index(kind_of(file)), file.dt, file.path))
+
+
+def find_days(storage: Storage, kinds: Iterable[str]) -> list[str]:
+    """Every day that has a file of one of these kinds, oldest first."""
+    listed = (_day_of(stored.path) for kind in kinds for stored in storage.listing(kind))
+    return sorted({dt for dt in listed if dt is not None})
+
+
+def _day_of(path: str) -> str | None:
+    """The day whose partition a file lies in; None where there is none, or no such day."""
+    found = _PARTITION.search("/" + path)
+    try:
+        return None if found is None else date.fromisoformat(found[1]).isoformat()
+    except ValueError:
+        return None
 
 
 def kind_of(file: LogFile) -> str:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from components.ingest_logs.joining import Joining, join
 from components.ingest_logs.raw import write_raw
 from components.ingest_logs.reading import Reading, read_files
 from components.ingest_logs.release import Release, supersede, waivers
+from components.ingest_logs.soundness import damaged
 from components.ingest_logs.typed import Shape
 from components.ingest_logs.writing import write_tables
 from components.sql import open_database
@@ -30,7 +31,8 @@ Tables = dict[str, list[str]]  # table -> names of its files below the attempt's
 class Making:
     """Days to be made again, and everything that they are made from.
 
-    files: to be read, each content once. made: day -> attempt.
+    files: to be read, each content once. made: day -> attempt. damaged: path -> sentence of files
+    that were found to be unreadable.
     """
 
     day: Day
@@ -45,6 +47,7 @@ class Making:
     again: list[str]
     memory: str
     threads: int | None
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
     def place(self, dt: str) -> str:
         return f"{attempt_path(dt, self.made[dt])}/{STAGE}"
@@ -77,6 +80,28 @@ class Counts:
 
 
 Finish = Callable[[str, Tables, Counts], None]
+Engine = Callable[[Making, Finish], Counts]
+
+
+def make(engine: Engine, making: Making, finish: Finish) -> Counts:
+    """The days `again` by the engine; where a file's pages turn out damaged, again without it.
+
+    Only a failure makes anyone look at every page, and one that no file explains stays as it is.
+    """
+    try:
+        return engine(making, finish)
+    except Exception as error:
+        if "duckdb" not in f"{type(error).__module__} {error}".lower():
+            raise
+        with (
+            making.day.scratch("damaged") as folder,
+            open_database(folder, making.memory, making.threads) as database,
+        ):
+            rest = [file for file in making.files if file.path not in making.damaged]
+            found = damaged(database, rest)
+        if not found:
+            raise
+        return make(engine, replace(making, damaged={**making.damaged, **found}), finish)
 
 
 def make_on_duckdb(making: Making, finish: Finish) -> Counts:
@@ -85,7 +110,7 @@ def make_on_duckdb(making: Making, finish: Finish) -> Counts:
         making.day.scratch("ingest") as folder,
         open_database(folder, making.memory, making.threads) as database,
     ):
-        reading = read_files(database, making.files, making.shape, folder)
+        reading = read_files(database, making.files, making.shape, folder, None, making.damaged)
         supersede(database, reading, making.releases, KINDS)
         joining = making.joining(database, reading)
         join(joining)

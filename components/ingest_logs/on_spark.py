@@ -23,8 +23,9 @@ from components.ingest_logs.inputs import KINDS
 from components.ingest_logs.joining import join
 from components.ingest_logs.making import Counts, Finish, Making, Tables
 from components.ingest_logs.raw import unfit_rows, write_sources
-from components.ingest_logs.reading import Reading, Source, read_files, unreadable_when_empty
+from components.ingest_logs.reading import Reading, Source, read_files
 from components.ingest_logs.release import supersede
+from components.ingest_logs.soundness import unreadable_when_empty
 from components.ingest_logs.writing import write_tables
 from components.sql import copy_to, open_database, quote
 from validation.contract import LOGS
@@ -125,7 +126,7 @@ def _read_file(
     making: Making, database: "duckdb.DuckDBPyConnection", number: int, folder: Path
 ) -> Reading:
     """One file, fetched by whoever works on it."""
-    return read_files(database, making.files, making.shape, folder, only=number)
+    return read_files(database, making.files, making.shape, folder, number, making.damaged)
 
 
 def _busy(making: Making, typed: "DataFrame") -> pa.Table | None:

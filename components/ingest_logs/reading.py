@@ -6,16 +6,26 @@ JSON text inside Parquet are typed once into Parquet files of the scratch folder
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.ingest_logs.inputs import LogFile
+from components.ingest_logs.soundness import (
+    broken_gzip,
+    broken_parquet,
+    is_json,
+    misnamed,
+    misnamed_columns,
+    unreadable_when_empty,
+)
 from components.ingest_logs.typed import Shape, typed_select
 from components.ingest_logs.typed_json import json_fields
 from components.ingest_logs.typed_parquet import parquet_fields
@@ -25,12 +35,7 @@ from validation.contract import LOGS
 if TYPE_CHECKING:
     import duckdb
 
-_JSON_ENDINGS = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".ndjson.gz")
 _RELEASED = "(file, row) NOT IN (SELECT (file, row) FROM released)"
-
-
-def is_json(file: LogFile) -> bool:
-    return file.path.endswith(_JSON_ENDINGS)
 
 
 @dataclass(frozen=True)
@@ -92,51 +97,43 @@ def read_files(
     shape: Shape,
     folder: Path,
     only: int | None = None,
+    damaged: Mapping[str, str] = MappingProxyType({}),
 ) -> Reading:
     """The files' typed relations, and table `files` (file, path, dt); `folder` is scratch.
 
-    only: the number of the one file to read, where the others are somebody else's work.
+    only: the number of the one file to read, where the others are somebody else's work. damaged:
+    files known to be unreadable (path -> sentence).
     """
     empty = {file.path: unreadable_when_empty(file) for file in files if file.size == 0}
-    reading = Reading(files, shape, {path: why for path, why in empty.items() if why is not None})
+    unreadable = {path: why for path, why in empty.items() if why is not None}
+    reading = Reading(files, shape, unreadable | dict(damaged))
     database.execute("CREATE TABLE files (file INTEGER, path VARCHAR, dt VARCHAR)")
     for number, file in enumerate(files):
         database.execute("INSERT INTO files VALUES (?, ?, ?)", [number, file.path, file.dt])
-        if file.size > 0 and only in (None, number):
+        if file.size > 0 and only in (None, number) and file.path not in damaged:
             read = _read_json if is_json(file) else _read_parquet
             read(database, reading, number, folder)
     return reading
 
 
-def unreadable_when_empty(file: LogFile) -> str | None:
-    """What is wrong with a file of no bytes; plain text may be empty, other forms never are."""
-    if is_json(file) and not file.path.endswith(".gz"):
-        return None
-    form = "gzip" if file.path.endswith(".gz") else "Parquet"
-    return (
-        f"{file.path} is empty (0 bytes); expected a whole {form} file, which takes some bytes even "
-        "without a row: upload it again and run the day again"
-    )
-
-
-def _first(error: Exception) -> str:
-    return str(error).splitlines()[0][:160]
-
-
 def _read_parquet(
     database: "duckdb.DuckDBPyConnection", reading: Reading, number: int, folder: Path
 ) -> None:
+    import duckdb
+
     file = reading.files[number]
     try:
         metadata = pq.read_metadata(file.local)
-    except (pa.ArrowException, OSError) as error:
-        reading.unreadable[file.path] = (
-            f"{file.path} ({file.size:,} bytes) is not a whole Parquet file: {_first(error)}; "
-            "expected a complete file: upload it again and run the day again"
-        )
+        schema = metadata.schema.to_arrow_schema()
+        wrong = misnamed_columns(file, schema)
+        if wrong is not None:
+            reading.unreadable[file.path] = wrong
+            return
+        form, costly = _parquet_form(database, file, reading.shape)
+    except (pa.ArrowException, OSError, UnicodeDecodeError, duckdb.Error) as error:
+        reading.unreadable[file.path] = broken_parquet(file, error)
         return
-    form, costly = _parquet_form(database, file, reading.shape)
-    columns = str(metadata.schema.to_arrow_schema().remove_metadata())
+    columns = str(schema.remove_metadata())
     known = (number, file.kind, file.dt, metadata.num_rows)
     source = Source(*known, form, (file.local,), columns)
     if costly:
@@ -146,6 +143,9 @@ def _read_parquet(
     reading.sources[number] = source
 
 
+_NO_OBJECT = (
+    "CASE WHEN utf8 THEN 'the line is not a JSON object' ELSE 'the line is not UTF-8 text' END"
+)
 _TYPED = "SELECT * FROM {paths}"
 _WITH_LINE = "SELECT * EXCLUDE (line) FROM {paths}"
 
@@ -175,11 +175,16 @@ def _read_json(
     database: "duckdb.DuckDBPyConnection", reading: Reading, number: int, folder: Path
 ) -> None:
     file = reading.files[number]
-    relation = "(SELECT *, CASE WHEN json_valid(line) THEN CAST(line AS JSON) END AS j FROM chunk)"
+    wrong = misnamed(file)
+    if wrong is not None:
+        reading.unreadable[file.path] = wrong
+        return
+    json = "CASE WHEN utf8 AND json_valid(line) THEN CAST(line AS JSON) END"
+    relation = f"(SELECT *, {json} AS j FROM chunk)"
     columns = LOGS[file.kind]
     fields = json_fields(columns, reading.shape)
     broken = "coalesce(json_type(j), 'NULL') <> 'OBJECT'"
-    select = typed_select(columns, fields, relation, broken, extra=", line")
+    select = typed_select(columns, fields, relation, broken, _NO_OBJECT, ", line")
     written: list[Path] = []
     rows = 0
     try:
@@ -191,10 +196,7 @@ def _read_json(
             written.append(target)
             rows += len(chunk)
     except (OSError, EOFError, zlib.error) as error:
-        reading.unreadable[file.path] = (
-            f"{file.path} ({file.size:,} bytes) is not a whole gzip file: {_first(error)}; "
-            "expected a complete file: upload it again and run the day again"
-        )
+        reading.unreadable[file.path] = broken_gzip(file, error)
         return
     if written:
         source = Source(number, file.kind, file.dt, rows, _WITH_LINE, tuple(written), line=True)
@@ -202,32 +204,47 @@ def _read_json(
 
 
 def _chunks(file: LogFile, number: int, rows: int = 200_000) -> Iterator[pa.Table]:
-    """The file's non-blank lines as tables (file, row, dt, line), at most `rows` at a time."""
+    """The file's non-blank lines as tables (file, row, dt, line, utf8), at most `rows` at a time.
+
+    utf8: whether the line is UTF-8; bytes that are not stand as U+FFFD in `line`. A byte order mark
+    before the first line is no part of it.
+    """
     numbers: list[int] = []
     lines: list[str] = []
+    foreign: set[int] = set()
     with _open(file.local, file.path) as stream:
         for place, line in enumerate(stream, start=1):
             if not line.strip():
                 continue
+            text = line.rstrip(b"\r\n")
+            if place == 1:
+                text = text.removeprefix(BOM_UTF8)
+            try:
+                lines.append(text.decode())
+            except UnicodeDecodeError:
+                foreign.add(place)
+                lines.append(text.decode(errors="replace"))
             numbers.append(place)
-            lines.append(line.rstrip(b"\r\n").decode("utf-8", errors="replace"))
             if len(lines) == rows:
-                yield _table(file, number, numbers, lines)
+                yield _table(file, number, numbers, lines, foreign)
                 numbers, lines = [], []
     if lines:
-        yield _table(file, number, numbers, lines)
+        yield _table(file, number, numbers, lines, foreign)
 
 
 def _open(local: Path, path: str) -> gzip.GzipFile:
     return gzip.open(local, "rb") if path.endswith(".gz") else local.open("rb")  # type: ignore[return-value]
 
 
-def _table(file: LogFile, number: int, numbers: list[int], lines: list[str]) -> pa.Table:
+def _table(
+    file: LogFile, number: int, numbers: list[int], lines: list[str], foreign: set[int]
+) -> pa.Table:
     return pa.table(
         {
             "file": pa.array([number] * len(lines), pa.int32()),
             "row": pa.array(numbers, pa.int64()),
             "dt": pa.array([file.dt] * len(lines), pa.string()),
             "line": pa.array(lines, pa.string()),
+            "utf8": pa.array([place not in foreign for place in numbers], pa.bool_()),
         }
     )

@@ -1,29 +1,28 @@
 """What columns a day's files have, and of which family, so that a producer's change is named.
 
-Parquet says it itself. Of JSON Lines the first SAMPLED rows of each file are read: the family of
-most of them counts, and a column that fewer than RARE of them have is left out, so that a few bad
-rows are no change. (Every row's types are checked by the rules of reading.)
+Parquet says it itself. JSON Lines are read whole, since a column may show up in the middle of a
+file: the family of most of its values counts, and a column that fewer than RARE of the rows, or FEW,
+have is left out, so that a few bad rows are no change. (Every row's types are checked by the rules of
+reading.)
 """
 
-import gzip
-import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.ingest_logs.inputs import LogFile
-from components.ingest_logs.reading import is_json
+from components.ingest_logs.soundness import is_json
+from components.sql import quote
 from validation.contract import LOGS
 
-SAMPLED = 200
-RARE = 0.05
+RARE, FEW = 0.001, 3
 Schema = dict[str, dict[str, list[str]]]  # kind -> column -> families, in order
 
-_JSON = {bool: "truth", int: "number", float: "number", str: "text", dict: "object", list: "list"}
+# The first letter of a JSON value tells its family; every other one begins a number.
+_JSON = {'"': "text", "{": "object", "[": "list", "t": "truth", "f": "truth"}
 
 
 def schema_of(files: Iterable[LogFile]) -> Schema:
@@ -69,30 +68,36 @@ _ARROW: dict[str, tuple[Any, ...]] = {
 
 
 def _json_columns(file: LogFile) -> dict[str, str]:
-    rows = list(_rows(file))
     times = {column.name for column in LOGS[file.kind] if column.type == "timestamp"}
+    rows, counted = _counted(file)
     seen: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in rows:
-        context = row.get("context")
-        inner = context.items() if isinstance(context, dict) else ()
-        for column, value in [*row.items(), *((f"context.{k}", v) for k, v in inner)]:
-            if value is not None:
-                is_time = column in times and isinstance(value, str)
-                seen[column]["timestamp" if is_time else _JSON[type(value)]] += 1
+    for column, first, count in counted:
+        if first != "n":
+            family = _JSON.get(first, "number")
+            seen[column]["timestamp" if family == "text" and column in times else family] += count
     return {
-        column: families.most_common(1)[0][0]
+        column: min(families, key=lambda family: (-families[family], family))
         for column, families in seen.items()
-        if families.total() >= RARE * len(rows)
+        if families.total() >= max(RARE * rows, min(FEW, rows))
     }
 
 
-def _rows(file: LogFile) -> Iterator[dict[str, Any]]:
-    zipped = file.path.endswith(".gz")
-    with gzip.open(file.local, "rb") if zipped else file.local.open("rb") as stream:
-        for line in islice(stream, SAMPLED):
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(row, dict):
-                yield row
+def _counted(file: LogFile) -> tuple[int, list[tuple[str, str, int]]]:
+    """Rows that are JSON objects, and how many have each (column, first letter of its value)."""
+    import duckdb
+
+    zipped = "gzip" if file.path.endswith(".gz") else "uncompressed"
+    objects = (
+        f"(SELECT json FROM read_ndjson_objects({quote(str(file.local))}, ignore_errors = true, "
+        f"compression = '{zipped}', hive_partitioning = false) WHERE json_type(json) = 'OBJECT')"
+    )
+    within = "list_transform(json_keys(json, '$.context'), k -> 'context.' || k)"
+    values = "list_concat(json_extract(json, '$.*'), json_extract(json, '$.context.*'))"
+    with duckdb.connect() as database:
+        counted = database.execute(
+            f"SELECT k, v, count(*) FROM (SELECT unnest(list_concat(json_keys(json), {within})) AS "
+            f"k, unnest(list_transform({values}, v -> left(CAST(v AS VARCHAR), 1))) AS v "
+            f"FROM {objects}) GROUP BY ALL"
+        ).fetchall()
+        (rows,) = database.execute(f"SELECT count(*) FROM {objects}").fetchone() or (0,)
+    return rows, counted

@@ -5,24 +5,33 @@ the files that it reads, the catalog, the rules, and how far its labels had matu
 still hold unfit rows; validate_logs sets them aside.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
-from components.adapters.storage import open_storage
+from components.adapters.storage import Storage, open_storage
 from components.day import Day, Frozen, attempt_path, to_json
 from components.errors import Refused
 from components.ingest_logs.attribution import Windows
 from components.ingest_logs.catalog import Catalog, read_catalog
 from components.ingest_logs.digests import Digests
-from components.ingest_logs.inputs import KINDS, LogFile, days_before, digest, find_files, shift
+from components.ingest_logs.inputs import (
+    KINDS,
+    LogFile,
+    days_before,
+    digest,
+    find_days,
+    find_files,
+    shift,
+)
 from components.ingest_logs.making import (
     Counts,
-    Finish,
+    Engine,
     Making,
     Tables,
     accounts_of,
+    make,
     make_on_duckdb,
 )
 from components.ingest_logs.release import Release, active_releases
@@ -33,7 +42,8 @@ from validation.contract import Rule, bag_rules, fingerprint
 from validation.rulings import Ruling, ruled
 
 NAME = "ingest_logs"
-VERSION = 4  # raise when the meaning of a raw bag changes: every day is then made again
+_DISPLAYS = ("impressions", "aggregates")
+VERSION = 5  # raise when the meaning of a raw bag changes: every day is then made again
 
 
 class Settings(Frozen):
@@ -59,7 +69,10 @@ class Settings(Frozen):
 
 
 class Result(Frozen):
-    """The day's place with its attempt, and the attempts of every day in the window."""
+    """The day's place with its attempt, and the attempts of every day in the window.
+
+    stray: files of the logs that lie in no day's folder and were not read.
+    """
 
     day: Day
     catalog: str
@@ -67,6 +80,7 @@ class Result(Frozen):
     again: list[str]
     missing: list[str]
     unreadable: dict[str, str]
+    stray: list[str] = []
 
 
 def run(day: Day, settings: Settings) -> Result:
@@ -76,14 +90,15 @@ def run(day: Day, settings: Settings) -> Result:
     window = days_before(day.ds, settings.window_days)
     reach = _reach(settings)
     digests = Digests(logs, storage)
-    files = find_files(logs, KINDS, shift(window[0], -reach), day.ds, digests.of)
+    stray: list[str] = []
+    files = find_files(logs, KINDS, shift(window[0], -reach), day.ds, digests.of, stray)
     digests.keep()
+    present = {file.dt for file in files if file.kind in _DISPLAYS}
+    if day.ds not in present:
+        raise Refused(_missing(day.ds, settings, logs))
     catalog = read_catalog(
         open_storage(settings.catalog, settings.endpoint), day.ds, settings.slots
     )
-    present = {file.dt for file in files if file.kind in ("impressions", "aggregates")}
-    if day.ds not in present:
-        raise Refused(_missing(day.ds, settings.logs, present))
     releases = active_releases(storage, files)
     made = {
         dt: _attempt(dt, files, catalog, settings, day.ds, releases)
@@ -103,6 +118,7 @@ def run(day: Day, settings: Settings) -> Result:
         again=again,
         missing=[dt for dt in window if dt not in present],
         unreadable=unreadable,
+        stray=stray,
     )
     kept = result.model_dump(
         mode="json", exclude={"day": {"store", "endpoint", "work"}, "again": True}
@@ -113,13 +129,23 @@ def run(day: Day, settings: Settings) -> Result:
     return result
 
 
-def _missing(ds: str, logs: str, present: set[str]) -> str:
-    nearest = ", ".join(sorted(present)[-3:]) or "none at all"
+def _missing(ds: str, settings: Settings, logs: Storage) -> str:
+    places = " or ".join(f"{settings.logs}/{kind}/dt={ds}/" for kind in _DISPLAYS)
     return (
-        f"no impressions or aggregates for ds={ds} under {logs}/impressions/dt={ds}/ or "
-        f"{logs}/aggregates/dt={ds}/ (latest days found: {nearest}); expected at least one file: "
-        "wait for the ad server to deliver, or correct `logs`, then run the day again"
+        f"no impressions or aggregates for ds={ds} under {places} ({_nearest(ds, logs)}); expected "
+        "at least one file: wait for the ad server to deliver, or correct `logs`, then run the day "
+        "again"
     )
+
+
+def _nearest(ds: str, logs: Storage) -> str:
+    """Which days of displays the source really has around ds, however far away."""
+    days = find_days(logs, _DISPLAYS)
+    before, after = [dt for dt in days if dt < ds], [dt for dt in days if dt > ds]
+    if not days:
+        return "no dt=YYYY-MM-DD folder with a file lies there at all"
+    told = [f"latest days before it: {', '.join(before[-3:])}"] if before else []
+    return "; ".join(told + ([f"next day after it: {after[0]}"] if after else []))
 
 
 def _reach(settings: Settings) -> int:
@@ -201,10 +227,10 @@ def _make(
         accounts = accounts_of(near, copies, counts)[dt]
         storage.write(f"{making.place(dt)}/accounting.json", to_json(accounts))
 
-    return _engine(settings.engine)(making, finish).unreadable
+    return make(_engine(settings.engine), making, finish).unreadable
 
 
-def _engine(name: str) -> Callable[[Making, Finish], Counts]:
+def _engine(name: str) -> Engine:
     if name == "spark":
         from components.ingest_logs.on_spark import make_on_spark
 

@@ -52,15 +52,18 @@ def typed_select(
     fields: Mapping[str, Field],
     relation: str,
     broken: str = "false",
+    why_broken: str = "''",
     extra: str = "",
 ) -> str:
-    """SELECT of file, row, dt, every contract column, readable and problems from a relation."""
+    """SELECT of file, row, dt, every contract column, readable and problems from a relation.
+
+    broken: SQL of the rows of which no column can be read, and why_broken of the reason's text.
+    """
     values = [f"{fields[column.name].value} AS {name(column.name)}" for column in columns]
     values += [f"{fields[c.name].other} AS other_slots" for c in columns if c.type == "creative"]
     checks = [_problem(column, fields[column.name]) for column in columns]
-    json_problem = _reason("json", quote("the line is not a JSON object"))
     problems = (
-        f"CASE WHEN {broken} THEN [{json_problem}] "
+        f"CASE WHEN {broken} THEN [{_reason('json', why_broken)}] "
         f"ELSE list_filter([{', '.join(checks)}], p -> p IS NOT NULL) END"
     )
     faults = [broken, *(fault for c in columns for fault in _faults(c, fields[c.name]))]

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.materialize_features.history import ELEMENT_FEATURES, element_key
-from components.sql import quote
+from components.materialize_features.history import ELEMENT_FEATURES, KEY_SEPARATOR, element_key
+from components.sql import parquet, quote
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+
+
+KEYS_AT_ONCE = 1_000_000  # (element, day) pairs that bags are joined with at a time
 
 
 @dataclass(frozen=True)
@@ -91,16 +94,16 @@ def write_training_set(
         f"CREATE TABLE packed AS SELECT element_key, CAST(event_timestamp AS DATE) AS day, "
         f"[{names}] AS features FROM history"
     )
-    joins = " ".join(_known(place, slot) for place, slot in enumerate(slots))
-    known = ", ".join(f"h{place}.features" for place in range(len(slots)))
-    database.execute(
-        f"""
-        COPY (
-            SELECT b.*, [{known}] AS history, ({split.held_out}) AS held_out
-            FROM bags b {joins} ORDER BY b.ds, b.shown_at, b.bag_id
-        ) TO {quote(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 100000)
-        """
-    )
+    spans = _spans(database)
+    parts = [target.with_name(f"{n}.{target.name}") for n in range(len(spans))]
+    for span, part in zip(spans, parts, strict=True):
+        _copy(database, _rows(slots, split, span), part)
+    if len(parts) == 1:
+        parts[0].replace(target)
+    else:
+        _copy(database, f"FROM {parquet(parts)}", target)
+        for part in parts:
+            part.unlink()
     row = database.execute(
         f"SELECT count(*), count(*) FILTER ({split.held_out}), sum(clicks), sum(impressions) FROM bags"
     ).fetchone()
@@ -108,12 +111,54 @@ def write_training_set(
     return dict(zip(("bags", "held_out", "clicks", "impressions"), map(int, row), strict=True))
 
 
-def _known(place: int, slot: str) -> str:
+def _copy(database: "duckdb.DuckDBPyConnection", rows: str, target: Path) -> None:
+    database.execute(
+        f"COPY ({rows}) TO {quote(str(target))} "
+        "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 100000)"
+    )
+
+
+def _spans(database: "duckdb.DuckDBPyConnection") -> list[tuple[str, str]]:
+    """Days from (included) to (excluded), in order, with some KEYS_AT_ONCE keys or one day each.
+
+    All slots' joins hold what they join with at once, so a long window goes span by span.
+    """
+    counted = database.execute(
+        "SELECT CAST(day AS VARCHAR), count(*) FROM packed GROUP BY day ORDER BY day"
+    ).fetchall()
+    starts, filled = [""], 0
+    for day, keys in counted:
+        if filled and filled + keys > KEYS_AT_ONCE:
+            starts.append(day)
+            filled = 0
+        filled += keys
+    return list(zip(starts, [*starts[1:], "~"], strict=True))
+
+
+def _rows(slots: tuple[str, ...], split: Split, span: tuple[str, str]) -> str:
+    """SQL of the training rows of a span of days, in order."""
+    joins = " ".join(_known(place, slot, span) for place, slot in enumerate(slots))
+    known = ", ".join(f"h{place}.features" for place in range(len(slots)))
+    first, end = map(quote, span)
+    return f"""
+        SELECT b.*, [{known}] AS history, ({split.held_out}) AS held_out
+        FROM (SELECT * FROM bags WHERE ds >= {first} AND ds < {end}) b {joins}
+        ORDER BY b.ds, b.shown_at, b.bag_id
+    """
+
+
+def _known(place: int, slot: str, span: tuple[str, str]) -> str:
     """SQL that joins what was known, on the bag's day, of the element in a slot."""
     shown = f"list_filter(b.creative, e -> e.slot = {quote(slot)})[1].element"
     key = element_key("b.product_id", quote(slot), shown)
+    first, end = map(quote, span)
+    inside = chr(KEY_SEPARATOR) + slot + chr(KEY_SEPARATOR)
+    of_slot = (
+        f"SELECT * FROM packed WHERE contains(element_key, {quote(inside)}) "
+        f"AND CAST(day AS VARCHAR) >= {first} AND CAST(day AS VARCHAR) < {end}"
+    )
     return (
-        f"LEFT JOIN packed h{place} ON h{place}.day = CAST(b.ds AS DATE) "
+        f"LEFT JOIN ({of_slot}) h{place} ON h{place}.day = CAST(b.ds AS DATE) "
         f"AND h{place}.element_key = {key}"
     )
 

@@ -67,11 +67,33 @@ def day_facts(
         refused_rows=refused[0] if refused else 0,
         refused=dict(database.execute(count.format(blamed)).fetchall()),
         set_aside=dict(database.execute(count.format(f"NOT ({blamed})")).fetchall()),
-        unreadable=tuple(entry["unreadable"] for entry in accounts if "unreadable" in entry),
+        unreadable=tuple(
+            [entry["unreadable"] for entry in accounts if "unreadable" in entry]
+            + _without_an_object(database, accounts)
+        ),
         duplicate=sum(entry["duplicate"] for entry in accounts),
         examples=dict(first),
         warned=_warned(database, rules),
+        displays=sum(a["read"] for a in accounts if a["kind"] in ("impressions", "aggregates")),
     )
+
+
+def _without_an_object(
+    database: "duckdb.DuckDBPyConnection", accounts: list[dict[str, Any]]
+) -> list[str]:
+    """A sentence for each file of lines of which none is a JSON object: it is something else."""
+    found = dict(
+        database.execute(
+            "SELECT source_file, count(*) FROM quarantine "
+            "WHERE list_contains(list_transform(reasons, r -> r.rule), 'json') GROUP BY ALL"
+        ).fetchall()
+    )
+    return [
+        f"{entry['file']} has {entry['read']:,} lines and none is a JSON object; expected JSON Lines, "
+        "an object a line: write the file again and run the day again"
+        for entry in accounts
+        if 0 < entry["read"] == found.get(entry["file"])
+    ]
 
 
 def _warned(database: "duckdb.DuckDBPyConnection", rules: tuple[Rule, ...]) -> dict[str, int]:

@@ -117,7 +117,7 @@ def _tell(
     manifest |= {"losses": lost, "findings": beyond["findings"], "lags": beyond["lags"]}
     manifest["volume"] = None if band is None else {"low": band.low, "high": band.high}
     unusual = [one["says"] for one in beyond["findings"] if one["outcome"] == "warn"]
-    manifest["warnings"] = manifest["warnings"] + unusual
+    manifest["warnings"] = [*manifest["warnings"], *_stray(window), *unusual]
     view = data_view(database, day, window, facts, manifest, found.checks, lost)
     view |= {
         "findings": beyond["findings"],
@@ -135,6 +135,17 @@ def _tell(
         "pages": manifest["pages"],
         "alerts": [one.name for one in alerts(view)],
     }
+
+
+def _stray(window: Window) -> list[str]:
+    """The warning of files that lie in no day's folder, if there are any."""
+    count, first = len(window.stray), ", ".join(window.stray[:3])
+    if not count:
+        return []
+    return [
+        f"{count:,} files of the logs lie in no dt=YYYY-MM-DD folder and are read by nobody: "
+        f"{first}{', ...' if count > 3 else ''}; move them to their day, or away"
+    ]
 
 
 def _hour_bands(

@@ -1,31 +1,16 @@
 """Each bad input gets a stable exit code and one sentence: found, expected, where, what next."""
 
-import gzip
-import hashlib
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tiny_logs import DS, click, impression, write_catalog, write_good_day, write_lines
-from typer.testing import CliRunner
+from told_days import GOOD, Told, bags, shown, validated, write_config
 
-from pipelines import cli
-
-CONFIG = """\
-name: tiny
-logs: {root}/logs
-catalog: {root}/catalog
-store: {root}/store
-slots: [title, image]
-context: {{device: categorical, hour: number}}
-window_days: 3
-"""
 FORBIDDEN = {
     "product_id": None,
     "slot_a": "title",
@@ -35,148 +20,12 @@ FORBIDDEN = {
 }
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a call of `genco` came to: exit code and what it printed."""
-
-    code: int
-    said: str
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        return json.loads(self.said.strip().splitlines()[-1])
-
-
-def genco(*arguments: str) -> Told:
-    """The command line in this process, its errors turned into codes as `main` does."""
-    from components.errors import GencoError
-
-    outcome = CliRunner().invoke(cli.app, list(arguments))
-    if isinstance(outcome.exception, GencoError):
-        return Told(outcome.exception.exit_code, str(outcome.exception))
-    if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
-        raise outcome.exception
-    return Told(outcome.exit_code, outcome.output)
-
-
-def write_config(root: Path, more: str = "") -> Path:
-    file = root / "tiny.yaml"
-    file.write_text(CONFIG.format(root=root) + more)
-    return file
-
-
-def validated(root: Path, ds: str = DS, more: str = "") -> Told:
-    config = write_config(root, more)
-    return genco("run", "--ds", ds, "--config", str(config), "--until", "validate_logs", "--json")
-
-
-def shown(root: Path, rule: str) -> Told:
-    return genco("dq", "show", "--ds", DS, "--config", str(root / "tiny.yaml"), "--rule", rule)
-
-
-def bags(root: Path, folder: str = "") -> set[str]:
-    """Ids of the fit bags of the attempt judged last."""
-    manifest = json.loads((root / "store/manifests" / folder / f"ds={DS}.json").read_text())
-    (entry,) = manifest["tables"]["bags"]
-    return set(pq.ParquetFile(root / "store" / entry["path"]).read()["bag_id"].to_pylist())
-
-
-GOOD = {f"{DS}-i{n}" for n in range(60)}
-
-
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
     """One good day of sixty displays."""
     write_catalog(tmp_path)
     write_good_day(tmp_path)
     return tmp_path
-
-
-def add(root: Path, name: str, content: bytes, kind: str = "impressions") -> str:
-    target = root / "logs" / kind / f"dt={DS}" / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content)
-    return f"{kind}/dt={DS}/{name}"
-
-
-def whole_parquet() -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({"impression_id": [f"q{n}" for n in range(500)]}), sink)
-    return sink.getvalue().to_pybytes()
-
-
-def whole_gzip() -> bytes:
-    lines = "\n".join(json.dumps(impression(n, impression_id=f"g{n}")) for n in range(500))
-    return gzip.compress(lines.encode(), mtime=0)
-
-
-# ---- files
-
-
-CUT = {
-    "cut.parquet": (whole_parquet()[:700], "not a whole Parquet file"),
-    "words.parquet": (b"not a table", "not a whole Parquet file"),
-    "nothing.parquet": (b"", "is empty"),
-    "cut.jsonl.gz": (whole_gzip()[:900], "not a whole gzip file"),
-    "plain.jsonl.gz": (b'{"impression_id": "g0"}\n', "not a whole gzip file"),
-    "nothing.jsonl.gz": (b"", "is empty"),
-}
-
-
-@pytest.mark.parametrize("name", CUT)
-def test_a_broken_file_blocks_the_day_and_no_good_row_is_lost(good: Path, name: str) -> None:
-    content, found = CUT[name]
-    path = add(good, name, content)
-    told = validated(good)
-    assert told.code == 4
-    assert told.summary["verdict"] == "BLOCKED"
-    (sentence,) = told.summary["reasons"]
-    assert all(part in sentence for part in (path, found, "expected", "again")), sentence
-    assert bags(good, "judged") == GOOD
-
-
-def test_a_text_file_without_a_line_is_no_fault(good: Path) -> None:
-    path = add(good, "quiet-hour.jsonl", b"", kind="clicks")
-    assert validated(good).code == 0
-    report = genco(
-        "dq", "report", "--ds", DS, "--config", str(good / "tiny.yaml"), "--json"
-    ).summary
-    (row,) = [row for row in report["accounting"] if row["file"] == path]
-    assert (row["read"], row["kept"]) == (0, 0)
-    assert bags(good) == GOOD
-
-
-def test_a_blocked_day_leaves_what_was_published_byte_for_byte(good: Path) -> None:
-    assert validated(good).code == 0
-    manifest = good / "store/manifests" / f"ds={DS}.json"
-    tables = json.loads(manifest.read_text())["tables"]
-    files = [
-        manifest,
-        *(good / "store" / entry["path"] for kind in tables.values() for entry in kind),
-    ]
-    before = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    add(good, "cut.parquet", CUT["cut.parquet"][0])
-    write_lines(good, "impressions", DS, ["no JSON"], "bad")
-    told = validated(good)
-    assert (told.code, told.summary["verdict"]) == (4, "BLOCKED")
-    assert [hashlib.sha256(file.read_bytes()).hexdigest() for file in files] == before
-    assert "no JSON" in shown(good, "json").said
-    (good / f"logs/impressions/dt={DS}/cut.parquet").unlink()
-    (good / f"logs/impressions/dt={DS}/bad.jsonl.gz").unlink()
-    assert validated(good).code == 0
-    assert "0 rows" in shown(good, "json").said
-
-
-def test_a_file_sent_twice_changes_no_bag(good: Path) -> None:
-    again = (good / f"logs/impressions/dt={DS}/part-0.jsonl.gz").read_bytes()
-    path = add(good, "part-9-again.jsonl.gz", again)
-    assert validated(good).code == 0
-    report = genco(
-        "dq", "report", "--ds", DS, "--config", str(good / "tiny.yaml"), "--json"
-    ).summary
-    (row,) = [row for row in report["accounting"] if row["file"] == path]
-    assert (row["read"], row["duplicate"]) == (60, 60)
-    assert bags(good) == GOOD
 
 
 # ---- rows
@@ -293,6 +142,29 @@ def test_a_missing_day_is_refused_and_says_which_days_there_are(good: Path) -> N
     ):
         assert part in sentence
     assert not (good / "store/manifests").exists()
+
+
+@pytest.mark.parametrize(
+    ("ds", "found"),
+    [
+        ("2027-01-01", f"(latest days before it: 2026-03-08, 2026-03-09, {DS})"),
+        ("2026-03-09", f"(latest days before it: 2026-03-08; next day after it: {DS})"),
+        ("2020-01-01", "(next day after it: 2026-03-08)"),
+    ],
+)
+def test_a_missing_day_far_from_the_window_names_the_days_that_exist(
+    good: Path, ds: str, found: str
+) -> None:
+    for other in ("2026-03-08", *(["2026-03-09"] if ds != "2026-03-09" else [])):
+        write_good_day(good, other, 3)
+    told = validated(good, ds)
+    assert told.code == 4
+    assert found in told.summary["reasons"][0]
+
+
+def test_logs_without_any_day_are_said_to_be_empty(tmp_path: Path) -> None:
+    write_catalog(tmp_path)
+    assert "lies there at all" in validated(tmp_path).summary["reasons"][0]
 
 
 def test_a_source_without_a_catalog_is_refused(tmp_path: Path) -> None:
