@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.errors import WrongUse
+from components.errors import Refused, WrongUse
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,9 +31,24 @@ def open_database(
         database.execute("SET TimeZone = 'UTC'")
         database.execute("SET preserve_insertion_order = false")
         database.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
-        yield database
+        with within(memory, "a day's rows and catalog"):
+            yield database
     finally:
         database.close()
+
+
+@contextmanager
+def within(memory: str, what: str) -> Iterator[None]:
+    """Work that DuckDB cannot do in `memory`, even by spilling, is refused by name."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise Refused(
+            f"{what} did not fit in {memory} of memory, which follows from ingest.memory; raise it, "
+            "or shorten window_days"
+        ) from error
 
 
 def quote(text: str) -> str:

@@ -22,7 +22,7 @@ from components.materialize_features.training import (
     write_elements,
     write_training_set,
 )
-from components.sql import parquet, quarter, quote
+from components.sql import parquet, quarter, quote, within
 from components.window import Window, catalog_file, fit_bags, fit_days, read_window
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class Result(Frozen):
 
 def run(day: Day, settings: Settings) -> Result:
     """training_set.parquet and elements.parquet lie under the stage's folder."""
-    return once(day, NAME, Result, lambda: _work(day, settings))
+    with within(quarter(settings.memory), f"the features of ds={day.ds} and its catalog"):
+        return once(day, NAME, Result, lambda: _work(day, settings))
 
 
 def _work(day: Day, settings: Settings) -> Result:

@@ -10,6 +10,8 @@ import pytest
 from tiny_logs import DS, impression, write_catalog, write_good_day, write_lines
 from typer.testing import CliRunner
 
+from components.errors import Refused
+from components.sql import within
 from pipelines import cli
 
 CONFIG = """\
@@ -83,3 +85,27 @@ def test_a_day_that_cannot_be_learned_from_is_refused_with_the_reason(
     summary = json.loads(told.output.strip().splitlines()[-1])
     assert summary["verdict"] == "BLOCKED"
     assert any(reason in said for said in summary["reasons"]), summary["reasons"]
+
+
+def test_work_that_memory_cannot_hold_is_refused_with_what_to_raise(tmp_path: Path) -> None:
+    write_catalog(tmp_path)
+    good(tmp_path)
+    file = tmp_path / "tiny.yaml"
+    file.write_text(CONFIG.format(root=tmp_path) + "ingest: {memory: 8MB}\n")
+    told = CliRunner().invoke(cli.app, ["run", "--ds", DS, "--config", str(file)])
+    assert told.exit_code == 4
+    said = "a day's rows and catalog did not fit in 8MB of memory, which follows from ingest.memory"
+    assert said in " ".join(told.output.split())
+
+
+def test_features_that_memory_cannot_hold_are_refused_too() -> None:
+    """Of five million elements at the default of 2GB; the same words from the engine's own error."""
+    import duckdb
+
+    database = duckdb.connect()
+    database.execute("SET memory_limit = '4MB'; SET temp_directory = ''")
+    with (
+        pytest.raises(Refused, match="the features did not fit in 4MB"),
+        within("4MB", "the features"),
+    ):
+        database.execute("CREATE TABLE t AS SELECT range AS a, random() AS b FROM range(3000000)")
