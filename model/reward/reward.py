@@ -194,7 +194,7 @@ class Reward:
 
     def _carded_of(self, elements: Elements, rows: np.ndarray) -> Tensor:
         device = self._network.bias.device
-        inputs = self._inputs(elements).take(torch.from_numpy(rows))
+        inputs = self._inputs_of(elements, rows)
         own = inputs.own.numpy()
         history = torch.from_numpy(self._encoding.history_rows(elements.history[rows], own))
         inputs = inputs.to(str(device))
@@ -216,7 +216,7 @@ class Reward:
         if not len(bags):
             return []
         used, place = np.unique(np.maximum(bags.element, 0), return_inverse=True)
-        inputs = self._inputs(elements).take(torch.from_numpy(used))
+        inputs = self._inputs_of(elements, used)
         own = inputs.own.numpy()
         element = np.where(bags.element >= 0, place.reshape(bags.element.shape), -1)
         with torch.no_grad():
@@ -236,6 +236,12 @@ class Reward:
             return bags
         codes = np.where(element >= 0, own[np.maximum(element, 0)], 0)
         return replace(bags, history=self._encoding.untold(bags.history, codes))
+
+    def _inputs_of(self, elements: Elements, rows: np.ndarray) -> ElementInputs:
+        """What the network reads of these rows of elements; a large catalog's others are not read."""
+        if len(elements) > READ_AHEAD:
+            return self._encoding.element_inputs(elements.take(rows))
+        return self._inputs(elements).take(torch.from_numpy(rows))
 
     def _inputs(self, elements: Elements) -> ElementInputs:
         """What the network reads of these elements; the last ones asked of are remembered."""

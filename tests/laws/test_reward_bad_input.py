@@ -13,7 +13,7 @@ from model.reward.fit import Reward, fit_reward
 from model.reward.network import learning_gib
 
 QUICK = RewardConfig(members=2, steps=60, buckets=512, learning_rate=0.05)
-MANY = 200_000
+MANY = 250_000  # more than are read ahead
 
 
 @pytest.fixture(scope="module")
