@@ -22,6 +22,7 @@ from components.watching import log, observed, run_id
 S = TypeVar("S", bound=BaseModel)
 R = TypeVar("R", bound=BaseModel)
 PATIENCE = "GENCO_PATIENCE_S"
+FIRST = "ingest_logs"  # what it refuses fails no pod (components/refusals.py)
 
 
 class Word(Frozen):
@@ -31,6 +32,10 @@ class Word(Frozen):
     stage: str
     refused: bool
     said: str
+
+    def blocks(self, state: str) -> bool:
+        """Whether the day of a run that ended in this state was refused by a rule."""
+        return self.refused and (state != "SUCCEEDED" or self.stage == FIRST)
 
 
 def step(stage: str, day: Day, plan: str, kind: type[S], run: Callable[..., R], *more: Any) -> R:

@@ -26,6 +26,7 @@ from components.errors import WrongUse
 from components.manifests import read_manifest
 from components.plan import check_ds
 from components.register_version.stage import open_registry
+from pipelines.accelerators import check_here
 from pipelines.config import Config, load_config
 from pipelines.environment import ROOT
 from pipelines.one_day import job_of
@@ -96,6 +97,7 @@ def backfill(
     if strangers:
         raise WrongUse(f"--force {', '.join(strangers)} is not among {first}..{last}")
     config = absolute(load_config(file))
+    check_here(config)
     storage = open_storage(config.store, config.endpoint_url)
     _prepare(config, storage)
     _record(config, storage, [ds for ds in days if ds in forced])

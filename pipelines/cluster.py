@@ -24,6 +24,7 @@ from components.image import IMAGE
 from components.manifests import BLOCKED, read_manifest
 from components.plan import day_of
 from components.step import read_word
+from pipelines.accelerators import check_pods, told_at_submit
 from pipelines.config import Cluster, Config
 from pipelines.local import Summary, Watch, read_back
 from pipelines.placement import GPU
@@ -119,6 +120,7 @@ def run_day(
     today = today or now().date().isoformat()
     if ds > today:
         raise WrongUse(f"ds={ds} is in the future (today is {today}); its logs can't be whole")
+    check_pods(config)
     package = compiled(config)
     plan = cluster_plan(config, package)
     kubeflow = open_cluster(config.cluster)
@@ -130,17 +132,20 @@ def run_day(
         account = config.cluster.service_account
         number = kubeflow.submit(experiment, name, version, {"ds": ds, "plan": plan}, account)
         watch(f"{name}: submitted, {kubeflow.run_link(number)}")
+        for said in told_at_submit(config):
+            watch(said)
     else:
         watch(f"{name}: is going already, {kubeflow.run_link(number)}")
     began = time.perf_counter()
     ended = follow(kubeflow, number, config.cluster, watch, sleep)
     summary = Summary(ds, seconds={"cluster": round(time.perf_counter() - began, 3)})
-    if ended.state != "SUCCEEDED":
-        word = read_word(day_of(plan, ds), number)
-        if word is None or not word.refused:
-            raise Failed(sentence(ended, kubeflow.run_link(number)))
+    word = read_word(day_of(plan, ds), number)
+    if word is not None and word.blocks(ended.state):
         summary.verdict, summary.reasons = BLOCKED, [word.said]
+        summary.next = f"repair what the reason names, then run ds={ds} again"
         return summary
+    if ended.state != "SUCCEEDED":
+        raise Failed(sentence(ended, kubeflow.run_link(number)))
     _fill(plan, ds, summary)
     return summary
 

@@ -18,6 +18,7 @@ from components.doctor.checks import Checkup, Registered
 from components.errors import GencoError
 from components.register_version.sealed import check_sealed
 from components.register_version.stage import REGISTERED, open_registry
+from pipelines import accelerators
 from pipelines.config import Config, load_config
 from pipelines.environment import ROOT
 from pipelines.plan import judged_level, trusted_keys
@@ -38,6 +39,7 @@ def examine(file: Path) -> list[Checkup]:
     ledger = Ledger(storage, config.name)
     found += _try("ledger", lambda: checks.ledger_head(ledger.entries(), ledger.lag()))
     found += _try("registry", lambda: _registry(config, storage, ledger))
+    found += _try(accelerators.CHECK, lambda: accelerators.examine(config))
     found += _try("cluster", lambda: _cluster(config))
     return found + _try("schedules", lambda: _schedules(config, file.parent))
 

@@ -45,7 +45,10 @@ def run_day(plan: str, ds: str, watch: Watch, containers: bool = False) -> Summa
         with redirect_stdout(said), mending, _told_of_stages():
             graph({}, tries=1)(ds=ds, plan=plan)  # there is no pod that could be lost
     except RuntimeError as error:
-        return _unfinished(ds, error, said.getvalue(), began)
+        if not _fails(said.getvalue()):
+            raise Failed(_sentence(error, said.getvalue())) from error
+    if _fails(said.getvalue()):  # also what ingest_logs refused, which fails no step
+        return _unfinished(ds, said.getvalue(), began)
     whole = time.perf_counter() - began
     summary = Summary(ds, seconds=seconds_of(said.getvalue(), whole))
     _fill(day, before, summary)
@@ -81,14 +84,16 @@ def seconds_of(said: str, whole: float) -> dict[str, float]:
     return {**found, "kfp": round(whole - sum(found.values()), 3)}
 
 
-def _unfinished(ds: str, error: RuntimeError, said: str, began: float) -> Summary:
+def _fails(said: str) -> list[dict[str, Any]]:
+    return [event for event in ended(said) if event["event"] == "fail"]
+
+
+def _unfinished(ds: str, said: str, began: float) -> Summary:
     """A refused day is a BLOCKED summary, as through the other doors; anything else is Failed."""
-    fails = [event for event in ended(said) if event["event"] == "fail"]
-    if not fails:
-        raise Failed(_sentence(error, said)) from error
-    kind, _, sentence = fails[0]["error"].partition(": ")
+    first = _fails(said)[0]
+    kind, _, sentence = first["error"].partition(": ")
     if kind != Refused.__name__:
-        raise Failed(f"step {fails[0]['stage']} failed under KFP's runner: {sentence}") from error
+        raise Failed(f"step {first['stage']} failed under KFP's runner: {sentence}")
     summary = Summary(ds, verdict="BLOCKED", reasons=[sentence])
     summary.seconds = seconds_of(said, time.perf_counter() - began)
     summary.next = f"repair what the reason names, then run ds={ds} again"

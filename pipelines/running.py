@@ -69,6 +69,7 @@ def run(
 
     `rebaseline` is the written reason why a champion that can't be read need not be compared with.
     """
+    from pipelines.accelerators import check_here
     from pipelines.stages import STAGES
 
     check_ds(ds)
@@ -82,7 +83,9 @@ def run(
         )
     if runner == "kfp" and until is not None:
         raise WrongUse("--until goes with --runner local: the compiled graph runs whole")
-    plan = make_plan(load_config(file))
+    config = load_config(file)
+    check_here(config, until)
+    plan = make_plan(config)
     if rebaseline is not None:
         from pipelines.deciding import open_desk
 

@@ -20,6 +20,7 @@ from components.adapters.kubeflow import Kubeflow, Recurring, Wanted
 from components.day import Frozen
 from components.errors import Failed, WrongUse
 from pipelines import cluster
+from pipelines.accelerators import check_pods
 from pipelines.cluster import Package, cluster_plan, compiled, open_cluster
 from pipelines.config import Config, load_config
 from pipelines.cron import check_cron
@@ -89,6 +90,7 @@ def declared(file: Path) -> Declared:
     """What the file asks for, with the plan and the pipeline version of this checkout."""
     told = read_schedules(file)
     config = load_config(file.parent / told.config)
+    check_pods(config)
     package = compiled(config)
     plan = cluster_plan(config, package)
     wanted = {one.name: _wanted(config, one, package, plan) for one in told.schedules}

@@ -17,7 +17,7 @@ from components.manifests import BLOCKED, read_judged, read_manifest
 from components.notify.message import RUNS, Message, one_line
 from components.notify.sending import Mail, send_mail, send_webhook
 from components.promotion import decision_path
-from components.step import read_word
+from components.step import Word, read_word
 
 NAME = "notify"
 QUIET = "UNCHANGED"  # nothing new came of the run: its message was sent before
@@ -133,8 +133,11 @@ def outcome(day: Day, state: str, said: str) -> tuple[str, str, str]:
     What stopped a step is read where the step left word of it; a pod that was ended could not.
     """
     again = f"genco run --ds {day.ds} --config <the same config>"
+    word = read_word(day)
+    if word is not None and word.blocks(state):
+        return BLOCKED, word.said, f"repair what it names, then {again}"
     if state != "SUCCEEDED":
-        return _unfinished(day, state, said, again)
+        return _unfinished(word, state, said, again)
     storage = day.storage()
     judged: dict[str, Any] | None = read_judged(storage, day.ds)
     if judged is not None and judged["verdict"] == BLOCKED:
@@ -145,10 +148,7 @@ def outcome(day: Day, state: str, said: str) -> tuple[str, str, str]:
     return run["verdict"], " ".join(run["reasons"][:1]), run["next"]
 
 
-def _unfinished(day: Day, state: str, said: str, again: str) -> tuple[str, str, str]:
-    word = read_word(day)
-    if word is not None and word.refused:
-        return BLOCKED, word.said, f"repair what it names, then {again}"
+def _unfinished(word: Word | None, state: str, said: str, again: str) -> tuple[str, str, str]:
     if word is not None:
         return "FAILED", f"{word.stage}: {word.said}", again
     cause = (

@@ -108,7 +108,7 @@ def test_a_step_that_waits_for_a_gpu_is_told_of_once(server: Kfp, tmp_path: Path
     waiting = {"state": "RUNNING", "tasks": {"train generator": "PENDING"}}
     server.script = (*[waiting] * 6, *SUCCESS[-1:])
     _, lines = run(tmp_path, server, "poll_s: 200")
-    assert len([line for line in lines if "nvidia.com/gpu" in line]) == 1
+    assert len([line for line in lines if "is a node (and a nvidia.com/gpu) free" in line]) == 1
 
 
 def test_one_500_while_following_is_no_end_and_five_in_a_row_are(
@@ -195,8 +195,10 @@ def test_a_run_that_a_rule_refused_is_blocked_by_the_word_that_its_step_left(
     told = json.loads(words) | {"run": "r-0010"}
     store.storage().write(word_path(DS), json.dumps(told).encode())
     monkeypatch.setattr(cluster, "read_word", lambda day, run: read_word(day, "r-0010"))
-    summary, _ = run(tmp_path, server)
-    assert (summary.verdict, summary.reasons) == ("BLOCKED", ["no logs for the day"])
+    for script in ({"state": "FAILED"}, {"state": "SUCCEEDED"}):
+        server.script = ({"state": "RUNNING"}, script)
+        summary, _ = run(tmp_path, server)
+        assert (summary.verdict, summary.reasons) == ("BLOCKED", ["no logs for the day"])
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from components.day import Day, Frozen
 from components.errors import Conflict, Failed, GencoError, Refused, WrongUse
 from components.notify.stage import outcome
+from components.refusals import arrived, fit
 from components.step import leave_word, patiently, read_word, step, word_path
 
 PLAN = json.dumps({"ingest_logs": {}})
@@ -92,6 +93,39 @@ def test_the_message_of_a_failed_run_says_what_stopped_which_step(
     with pytest.raises(type(error)):
         step("ingest_logs", day, PLAN, Settings, Faulty(error))
     assert outcome(day, "FAILED", "exit code 1")[:2] == (status, cause)
+
+
+class Page:
+    """An output artifact: a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.path = str(file)
+
+
+def test_what_ingest_refuses_fails_no_pod_and_is_told_as_blocked(day: Day, tmp_path: Path) -> None:
+    page = Page(tmp_path / "page.html")
+    place = arrived(day, PLAN, Settings, Faulty(Refused("no logs for the <day>")))
+    assert place == day
+    never = Faulty()
+    assert fit("validate_logs", place, PLAN, Settings, never, page) is False
+    assert never.calls == 0
+    assert "no logs for the &lt;day&gt;" in Path(page.path).read_text()
+    status, cause, following = outcome(day, "SUCCEEDED", "")
+    assert (status, cause) == ("BLOCKED", "no logs for the <day>")
+    assert "genco run" in following
+
+
+@pytest.mark.parametrize("error", [Failed("away"), Conflict("theirs"), WrongUse("x"), ValueError()])
+def test_what_is_no_refusal_fails_the_pod(day: Day, error: Exception) -> None:
+    with pytest.raises(type(error)):
+        arrived(day, PLAN, Settings, Faulty(error))
+
+
+def test_a_later_refusal_is_forgotten_once_its_run_succeeds(day: Day) -> None:
+    leave_word(day, "train_reward", Refused("no bags are left"))
+    assert outcome(day, "FAILED", "")[0] == "BLOCKED"
+    status, cause, _ = outcome(day, "SUCCEEDED", "")
+    assert (status, cause) == ("FAILED", "No version was judged.")
 
 
 def test_a_word_of_another_run_is_not_believed(day: Day, monkeypatch: pytest.MonkeyPatch) -> None:
