@@ -18,7 +18,8 @@ from typing import Any
 import yaml
 
 from components.adapters.clock import now
-from components.adapters.kubeflow import Kubeflow, NotAllowed, Run
+from components.adapters.kubeflow import Kubeflow, NotAllowed
+from components.adapters.kubeflow_told import Run
 from components.errors import Failed, GencoError, WrongUse
 from components.image import IMAGE
 from components.manifests import BLOCKED, read_manifest

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from components.adapters.kubeflow import Kubeflow, Recurring, Wanted
+from components.adapters.kubeflow import Kubeflow
+from components.adapters.kubeflow_told import Recurring, Wanted
 from components.day import Frozen
 from components.errors import Failed, WrongUse
 from pipelines import cluster

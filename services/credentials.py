@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from components.errors import Failed, WrongUse
+from components.errors import WrongUse
+from services.records import read_record
 
 ACCESS, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 
@@ -28,16 +29,9 @@ def credentials_file(root: Path) -> Path:
 
 def kept(root: Path) -> Credentials | None:
     """The secrets kept below a root, None before its first start."""
-    file = credentials_file(root)
-    try:
-        return Credentials(**json.loads(file.read_text()))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError) as error:
-        raise Failed(
-            f"{file} does not hold the three secrets of these services ({type(error).__name__}); "
-            f"restore it, or say `down` and remove {root} to begin anew"
-        ) from error
+    fault = "does not hold the three secrets of these services"
+    remedy = f"restore it, or say `down` and remove {root} to begin anew"
+    return read_record(credentials_file(root), Credentials, fault, remedy)
 
 
 def ensure(root: Path, environment: Mapping[str, str]) -> Credentials:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from components.errors import Failed
+from services.records import read_record
 
 
 @dataclass(frozen=True)
@@ -162,12 +163,5 @@ def write(process: Process, file: Path) -> None:
 
 def read(file: Path) -> Process | None:
     """The process recorded in a file, None where there is none."""
-    try:
-        return Process(**json.loads(file.read_text()))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError) as error:
-        raise Failed(
-            f"{file} is not the record of a process ({type(error).__name__}); "
-            "find the program with `ss -ltnp`, end it, and remove the file"
-        ) from error
+    remedy = "find the program with `ss -ltnp`, end it, and remove the file"
+    return read_record(file, Process, "is not the record of a process", remedy)

@@ -9,72 +9,19 @@ import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.adapters.kubeflow_told import Recurring, Run, Wanted, recurring_of, run_of
 from components.errors import Failed
 
 TIMEOUT_S = 30
 ACTIVE = ("PENDING", "RUNNING", "PAUSED", "CANCELING")
 PAGE = 100
-ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
 
 
 class NotAllowed(Failed):
     """The server knows us not, or forbids it: asking again does not help."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """A step as the server shows it; said: its error, "" where there is none."""
-
-    name: str
-    state: str
-    said: str = ""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run as the server shows it."""
-
-    number: str
-    name: str
-    state: str
-    said: str
-    tasks: tuple[Task, ...]
-
-    @property
-    def has_ended(self) -> bool:
-        return self.state in ENDED
-
-
-@dataclass(frozen=True)
-class Recurring:
-    """A recurring run as the server shows it."""
-
-    number: str
-    name: str
-    description: str
-    cron: str
-    enabled: bool
-    max_concurrency: int
-    no_catchup: bool
-    version: str
-    parameters: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A recurring run to be made."""
-
-    name: str
-    description: str
-    cron: str
-    max_concurrency: int
-    no_catchup: bool
-    parameters: Mapping[str, Any]
-    service_account: str | None = None
 
 
 class Kubeflow:
@@ -236,11 +183,7 @@ class Kubeflow:
         """The run as it is now."""
         with self._speaking("follow a run of"):
             told = self._client.get_run(number)
-        details = told.run_details.task_details if told.run_details else None
-        tasks = tuple(
-            Task(t.display_name or t.task_id, t.state or "", _said(t)) for t in details or ()
-        )
-        return Run(number, told.display_name, told.state or "PENDING", _said(told), tasks)
+        return run_of(number, told)
 
     def run_link(self, number: str) -> str:
         return f"{self.host}/#/runs/details/{number}"
@@ -255,7 +198,7 @@ class Kubeflow:
             return found.recurring_runs, found.next_page_token
 
         with self._speaking("list the recurring runs of"):
-            return [_recurring(one) for one in _pages(page)]
+            return [recurring_of(one) for one in _pages(page)]
 
     def create_recurring(self, experiment: str, version: tuple[str, str], wanted: Wanted) -> str:
         """The id of the recurring run that was made, enabled."""
@@ -295,27 +238,6 @@ def _pages(page: Callable[[str], tuple[list[Any] | None, str | None]]) -> Iterat
         if not following:
             return
         token = following
-
-
-def _recurring(one: Any) -> Recurring:
-    schedule = one.trigger.cron_schedule if one.trigger else None
-    reference = one.pipeline_version_reference
-    settings = one.runtime_config
-    return Recurring(
-        number=one.recurring_run_id,
-        name=one.display_name or "",
-        description=one.description or "",
-        cron=(schedule.cron or "") if schedule else "",
-        enabled=one.mode == "ENABLE",
-        max_concurrency=int(one.max_concurrency or 1),
-        no_catchup=bool(one.no_catchup),
-        version=(reference.pipeline_version_id or "") if reference else "",
-        parameters=dict(settings.parameters or {}) if settings else {},
-    )
-
-
-def _said(told: Any) -> str:
-    return " ".join(str(told.error.message or "").split()) if told.error else ""
 
 
 def _message(error: Any) -> str:

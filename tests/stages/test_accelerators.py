@@ -137,7 +137,9 @@ def test_a_gpu_for_a_pod_that_gets_none_is_wrong_use_before_the_server_is_asked(
     with kfp_server() as server:
         file = write_config(tmp_path, server)
         file.write_text(file.read_text() + "train_reward: {device: cuda}\n")
-        with pytest.raises(WrongUse, match=r"train_reward\.device is cuda, but cluster.steps gives"):
+        with pytest.raises(
+            WrongUse, match=r"train_reward\.device is cuda, but cluster.steps gives"
+        ):
             cluster.run_day(load_config(file), DS, print, today=TODAY)
         assert server.asked == []
 
