@@ -3,10 +3,12 @@
 import json
 import sys
 import warnings
+from typing import NoReturn
 
 import typer
 
-from components.errors import GencoError
+from components.disk import is_full
+from components.errors import Failed, GencoError
 from pipelines.verbs import (
     asking,
     day,
@@ -49,8 +51,30 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except GencoError as error:
-        if "--json" in sys.argv:
-            kind = "HELD" if error.exit_code == 3 else type(error).__name__.upper()
-            typer.echo(json.dumps({"error": str(error), "kind": kind}))
-        typer.echo(f"genco: {error}", err=True)
-        sys.exit(error.exit_code)
+        _end(error)
+    except Exception as error:
+        told = of_the_machine(error)
+        if told is None:
+            raise
+        _end(told)
+
+
+def of_the_machine(error: Exception) -> Failed | None:
+    """What a full disk, or a file that can't be used, is told as; None for anything else."""
+    if is_full(error):
+        said = " ".join(str(error).split())[:160]
+        return Failed(f"a disk is full ({said}); make room and run the same command again")
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return Failed(
+            f"cannot use {error.filename}: {error.strerror}; check that the path is right, is "
+            "there, and belongs to whoever runs this"
+        )
+    return None
+
+
+def _end(error: GencoError) -> NoReturn:
+    if "--json" in sys.argv:
+        kind = "HELD" if error.exit_code == 3 else type(error).__name__.upper()
+        typer.echo(json.dumps({"error": str(error), "kind": kind}))
+    typer.echo(f"genco: {error}", err=True)
+    sys.exit(error.exit_code)

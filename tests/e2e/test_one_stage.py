@@ -17,6 +17,7 @@ from components.plan import day_of
 from pipelines import running
 from pipelines.config import load_config
 
+TRAINING_SET = "training_set.parquet"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -79,6 +80,38 @@ def test_a_sparkapplications_main_file_ingests_the_days_as_the_graphs_step_does(
     bags = bags_below(tmp_path / "here")
     assert len(bags) > 250
     assert bags_below(tmp_path / "spark") == bags
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java 17")
+def test_a_sparkapplications_main_file_makes_the_features_that_duckdb_makes(tmp_path: Path) -> None:
+    write_shop(tmp_path, days=2, impressions=300, products=4)
+    made: dict[str, dict] = {}
+    for engine in ("duckdb", "spark"):
+        more = f"features: {{offline: {engine}}}\n"
+        config = write_config(tmp_path, str(tmp_path / engine), more)
+        begun = running.run(config, DS, "validate_logs", "local")
+        plan = running.make_plan(load_config(config))
+        given = {"GENCO_PLAN": plan, "GENCO_DS": DS, "GENCO_ATTEMPT": begun.attempt}
+        done = subprocess.run(
+            [
+                *(Path(sys.executable).parent / "spark-submit", "pipelines/one_stage.py"),
+                "materialize_features",
+            ],
+            cwd=ROOT,
+            env={**os.environ, **given, "PYSPARK_PYTHON": sys.executable},
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout.splitlines()[-1])
+        assert told["parity"]["sampled"] == told["parity"]["equal"] > 0
+        day = day_of(plan, DS).model_copy(update={"attempt": begun.attempt})
+        table = pq.read_table(tmp_path / engine / day.path("materialize_features", TRAINING_SET))
+        made[engine] = {**told, "table": table.sort_by("bag_id").to_pylist()}
+    assert len(made["duckdb"]["table"]) > 250
+    assert made["spark"] == made["duckdb"]
 
 
 def bags_below(store: Path) -> list[str]:

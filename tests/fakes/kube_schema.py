@@ -16,6 +16,7 @@ KINDS = {
     ("v1", "ConfigMap"): "V1ConfigMap",
     ("v1", "Secret"): "V1Secret",
     ("v1", "Service"): "V1Service",
+    ("v1", "PersistentVolumeClaim"): "V1PersistentVolumeClaim",
     ("apps/v1", "Deployment"): "V1Deployment",
     ("rbac.authorization.k8s.io/v1", "Role"): "V1Role",
     ("rbac.authorization.k8s.io/v1", "RoleBinding"): "V1RoleBinding",
@@ -42,6 +43,8 @@ _SPARK_POD = {
     "memory": "str",
     "serviceAccount": "str",
     "env": "list[V1EnvVar]",
+    "volumeMounts": "list[V1VolumeMount]",
+    "podSecurityContext": "V1PodSecurityContext",
     "securityContext": "V1SecurityContext",
 }
 SPARK = {
@@ -58,6 +61,7 @@ SPARK = {
         "onFailureRetries": "int",
         "onFailureRetryInterval": "int",
     },
+    "volumes": "list[V1Volume]",
     "driver": _SPARK_POD,
     "executor": {**_SPARK_POD, "instances": "int"},
 }

@@ -17,11 +17,11 @@ from pipelines.scheduling import read_schedules
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 FILES = sorted((DEPLOY / "base").glob("*.yaml"))
-SPARK = DEPLOY / "spark" / "ingest.yaml"
+SPARK = sorted((DEPLOY / "spark").glob("*.yaml"))
 NOT_KUBERNETES = {"kustomization.yaml", "fields.yaml"}
 MANIFESTS = [
     pytest.param(one, id=f"{file.name}-{one['kind']}-{one['metadata']['name']}")
-    for file in [*FILES, SPARK]
+    for file in [*FILES, *SPARK]
     if file.name not in NOT_KUBERNETES
     for one in yaml.safe_load_all(file.read_text())
 ]
@@ -179,11 +179,17 @@ def test_a_trainjob_calls_a_stage_that_is_there_with_what_it_needs(job: dict[str
         one_stage.run(trainer["args"][2], given)
 
 
-def test_the_sparkapplication_calls_a_stage_that_is_there_with_what_it_needs() -> None:
-    spec = named("SparkApplication", "ingest-logs")["spec"]
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [("ingest-logs", "GENCO_DS not set"), ("materialize-features", "GENCO_DS, GENCO_ATTEMPT not")],
+)
+def test_a_sparkapplication_calls_a_stage_that_is_there_with_what_it_needs(
+    name: str, missing: str
+) -> None:
+    spec = named("SparkApplication", name)["spec"]
     inside = spec["mainApplicationFile"].removeprefix("local:///opt/genco/")
     assert (DEPLOY.parent / inside).resolve() == Path(one_stage.__file__)
-    assert spec["arguments"] == ["ingest_logs"]
+    assert spec["arguments"] == [name.replace("-", "_")]
     assert spec["sparkVersion"] == pinned_spark()
     accounts = {one["metadata"]["name"] for one in of_kind("ServiceAccount")}
     assert spec["driver"]["serviceAccount"] in accounts
@@ -191,11 +197,20 @@ def test_the_sparkapplication_calls_a_stage_that_is_there_with_what_it_needs() -
         assert pod["securityContext"]["runAsNonRoot"] is True
         given = {one["name"]: one.get("value", "x") for one in pod["env"]}
         assert given["SPARK_MASTER"].startswith("k8s://")
-        with pytest.raises(WrongUse, match="GENCO_DS not set"):
+        with pytest.raises(WrongUse, match=missing):
             one_stage.run(spec["arguments"][0], given)
     spec["executor"]["instnaces"] = 4
-    wrong = {**named("SparkApplication", "ingest-logs"), "spec": spec}
+    wrong = {**named("SparkApplication", name), "spec": spec}
     assert "unknown field instnaces" in " ".join(faults(wrong))
+
+
+def test_feasts_tables_lie_where_driver_and_executors_see_them() -> None:
+    spec = named("SparkApplication", "materialize-features")["spec"]
+    (volume,) = spec["volumes"]
+    claim = named("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"])
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    mounts = [pod["volumeMounts"] for pod in (spec["driver"], spec["executor"])]
+    assert mounts == [[{"name": volume["name"], "mountPath": "/work"}]] * 2
 
 
 def pinned_spark() -> str:
