@@ -20,6 +20,8 @@ WORKDIR /opt/genco
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY images/locked.py images/prune.sh images/constraints.txt images/
 ARG EXTRAS=text
+# Declared here too: a builder's cache knows this layer by its arguments, not by what `wheels` holds.
+ARG VARIANT=cpu
 # The dependencies alone: this layer stays while only the code changes.
 RUN --mount=type=secret,id=certificates,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=bind,from=wheels,target=/wheels \
@@ -29,7 +31,7 @@ RUN --mount=type=secret,id=certificates,target=/etc/ssl/certs/ca-certificates.cr
     /uv/bin/uv venv --quiet --python python3.11 /opt/venv; \
     /uv/bin/uv pip install --quiet --python /opt/venv/bin/python --constraint constraints.txt \
         --constraint images/constraints.txt --requirement pyproject.toml --extra "${EXTRAS}"; \
-    python3.11 images/locked.py /opt/venv/lib/python3.11/site-packages; \
+    python3.11 images/locked.py /opt/venv/lib/python3.11/site-packages "${VARIANT}"; \
     sh images/prune.sh /opt/venv/lib/python3.11/site-packages; \
     echo "the largest packages, in MiB:"; \
     du -sm /opt/venv/lib/python3.11/site-packages/* | sort -rn | head -12; \

@@ -1,4 +1,5 @@
-"""Exits 1 with one sentence where an installed package is not the one that is pinned.
+"""Exits 1 with one sentence where an installed package is not the one that is pinned, or torch's
+build is not that of the variant (cpu or gpu).
 
 Pins are the lines of constraints.txt, images/constraints.txt, and `==` in pyproject.toml.
 
@@ -36,6 +37,16 @@ def strangers(wanted: dict[str, str], packages: Path) -> list[str]:
     )
 
 
+def build_of_torch(packages: Path) -> str:
+    """cpu or gpu, by the local label of torch's version; "" where there is no torch."""
+    found = [
+        d.version for d in distributions(path=[str(packages)]) if d.metadata["Name"] == "torch"
+    ]
+    if not found:
+        return ""
+    return "cpu" if found[0].endswith("+cpu") else "gpu"
+
+
 if __name__ == "__main__":
     wanted = pins([Path(name).read_text() for name in FILES])
     unpinned = strangers(wanted, Path(sys.argv[1]))
@@ -43,4 +54,10 @@ if __name__ == "__main__":
         sys.exit(
             f"installed but not pinned so in {', '.join(FILES)}: {', '.join(unpinned)}; "
             "pin them in constraints.txt and build again"
+        )
+    variant, build = sys.argv[2], build_of_torch(Path(sys.argv[1]))
+    if variant == "gpu" and build != "gpu":
+        sys.exit(
+            f"the GPU variant holds torch's {build or 'no'} build, so it would have no GPU; leave "
+            "torch out of `wheels` (WHEELS=)"
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.adapters.feature_store import FeatureDoor, Offline
 from components.day import Day, Frozen, attempt_path, once
-from components.errors import Failed
+from components.errors import Failed, Refused
 from components.ingest_logs.inputs import shift
 from components.ingest_logs.stage import NAME as INGEST
 from components.materialize_features.content import build_content
@@ -75,6 +75,11 @@ def _work(day: Day, settings: Settings) -> Result:
 
     window = read_window(day)
     days = fit_days(day, window)
+    if not days:
+        raise Refused(
+            f"no day of the window of ds={day.ds} is fit to learn from (attempt {day.attempt}); "
+            "repair what validate_logs names, and run the day again"
+        )
     door = open_door(day, settings)
     with day.scratch("features") as scratch:
         database = duckdb.connect(str(scratch / "features.duckdb"))

@@ -16,8 +16,8 @@ from small_shop import DS, write_config, write_shop
 from components.plan import day_of
 from pipelines import running
 from pipelines.config import load_config
+from pipelines.local import Summary
 
-TRAINING_SET = "training_set.parquet"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -84,34 +84,39 @@ def test_a_sparkapplications_main_file_ingests_the_days_as_the_graphs_step_does(
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java 17")
 def test_a_sparkapplications_main_file_makes_the_features_that_duckdb_makes(tmp_path: Path) -> None:
-    write_shop(tmp_path, days=2, impressions=300, products=4)
-    made: dict[str, dict] = {}
-    for engine in ("duckdb", "spark"):
-        more = f"features: {{offline: {engine}}}\n"
-        config = write_config(tmp_path, str(tmp_path / engine), more)
-        begun = running.run(config, DS, "validate_logs", "local")
-        plan = running.make_plan(load_config(config))
-        given = {"GENCO_PLAN": plan, "GENCO_DS": DS, "GENCO_ATTEMPT": begun.attempt}
-        done = subprocess.run(
-            [
-                *(Path(sys.executable).parent / "spark-submit", "pipelines/one_stage.py"),
-                "materialize_features",
-            ],
-            cwd=ROOT,
-            env={**os.environ, **given, "PYSPARK_PYTHON": sys.executable},
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout.splitlines()[-1])
-        assert told["parity"]["sampled"] == told["parity"]["equal"] > 0
-        day = day_of(plan, DS).model_copy(update={"attempt": begun.attempt})
-        table = pq.read_table(tmp_path / engine / day.path("materialize_features", TRAINING_SET))
-        made[engine] = {**told, "table": table.sort_by("bag_id").to_pylist()}
-    assert len(made["duckdb"]["table"]) > 250
-    assert made["spark"] == made["duckdb"]
+    write_shop(tmp_path, days=2, impressions=900, products=4)
+    here = write_config(tmp_path, str(tmp_path / "duckdb"))
+    made = [
+        features_of(tmp_path / "duckdb", running.run(here, DS, "materialize_features", "local"))
+    ]
+    config = write_config(tmp_path, str(tmp_path / "spark"), "features: {offline: spark}\n")
+    begun = running.run(config, DS, "validate_logs", "local")
+    plan = running.make_plan(load_config(config))
+    given = {"GENCO_PLAN": plan, "GENCO_DS": DS, "GENCO_ATTEMPT": begun.attempt}
+    submit = Path(sys.executable).parent / "spark-submit"
+    done = subprocess.run(
+        [submit, "pipelines/one_stage.py", "materialize_features"],
+        cwd=ROOT,
+        env={**os.environ, **given, "PYSPARK_PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["parity"]["sampled"] == told["parity"]["equal"] > 0
+    made.append(features_of(tmp_path / "spark", begun))
+    assert len(made[0]["rows"]) > 700
+    assert made[1] == made[0]
+
+
+def features_of(store: Path, run: Summary) -> dict:
+    """What materialize_features left of a run: its result, and the training set's rows by bag."""
+    assert run.verdict is None, run.reasons
+    folder = store / "days" / f"ds={DS}" / f"attempt={run.attempt}" / "materialize_features"
+    rows = pq.read_table(folder / "training_set.parquet").sort_by("bag_id").to_pylist()
+    return {**json.loads((folder / "result.json").read_text()), "rows": rows}
 
 
 def bags_below(store: Path) -> list[str]:

@@ -76,6 +76,27 @@ def test_a_package_that_is_not_pinned_is_named(tmp_path: Path) -> None:
     assert locked.strangers(wanted, tmp_path) == ["new==2"]
 
 
+@pytest.mark.parametrize(
+    ("version", "build"), [("2.13.0+cpu", "cpu"), ("2.13.0", "gpu"), ("2.13.0+cu130", "gpu")]
+)
+def test_the_build_of_torch_is_read_off_its_version(
+    tmp_path: Path, version: str, build: str
+) -> None:
+    assert locked.build_of_torch(tmp_path) == ""
+    info = tmp_path / f"torch-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
+    assert locked.build_of_torch(tmp_path) == build
+
+
+def test_the_dependencies_layer_of_one_variant_is_not_taken_for_the_others() -> None:
+    """A builder's cache knows a layer by the arguments above it, not by the wheels mounted."""
+    told = (ROOT / "Dockerfile").read_text()
+    above, install = told.split("uv pip install", 1)[0], told.split("--mount=type=bind,from=wheels")
+    assert "ARG VARIANT" in above
+    assert '"${VARIANT}"' in install[1].split("COPY")[0]
+
+
 def test_an_image_of_other_sources_is_not_tested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
