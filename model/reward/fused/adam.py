@@ -90,7 +90,7 @@ def _kernel(
 ) -> None:  # fmt: skip
     numbers = weight.numel()
     anchor = weight if prior.anchor is None else prior.anchor
-    runs.kernels_here().adam[(-(-numbers // runs.NUMBERS),)](
+    runs.table_kernels().adam[(-(-numbers // runs.NUMBERS),)](
         weight.detach(), grad, mean, square, anchor.detach(), rate, done, numbers, prior.width,
         prior.cut, prior.pair_end, prior.term, prior.pair, prior.context,
         ANCHORED=prior.anchor is not None, BLOCK=runs.NUMBERS,

@@ -31,7 +31,7 @@ class KernelRows:
     """As PlainRows, by kernels; buffers are held, so that a CUDA graph can be made of them."""
 
     def __init__(self, held: Held, rows: int, tuned: Tuned) -> None:
-        self.kernels, self.held, self.tuned = kernels_here(), held, tuned
+        self.held, self.tuned = held, tuned
         s, device = held.sizes, held.clicks.device
         self.kind, processors = kind_of(device)
         self.grid = min(processors * tuned.a_processor, most_units(rows, s.products))
@@ -68,10 +68,10 @@ class KernelRows:
         units: Units,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         s = self.held.sizes
-        self.kernels.levels[(self.grid,)](
+        row_kernels().levels[(self.grid,)](
             table, told, product, bias, *self._read(order, units), self.part, **self._sizes()
         )
-        self.kernels.level[(s.products,)](
+        row_kernels().level[(s.products,)](
             self.part, units.begin, self.level, self.fell, s.products, O=s.outs, BLOCK=16,
             num_warps=1,
         )  # fmt: skip
@@ -83,13 +83,13 @@ class KernelRows:
         scale: float, to: dict[str, Tensor],
     ) -> Tensor:  # fmt: skip
         h, s = self.held, self.held.sizes
-        self.kernels.gradients[(self.grid,)](
+        row_kernels().gradients[(self.grid,)](
             table, told, product, bias, *self._read(order, units), h.known, level, fell,
             float(converts), comparison, scale, to["table"], self.table_part, self.product_part,
             self.told_part, self.bias_part, **self._sizes(),
         )  # fmt: skip
         rows, grid = min(s.window, 16), min(s.products, 2048)
-        self.kernels.together[(grid, s.window // rows)](
+        table_kernels().together[(grid, s.window // rows)](
             self.table_part, self.product_part, units.begin, units.slots, h.first, h.count,
             to["table"], to["product"], h.code, s.products, M=s.members, W=s.columns, O=s.outs,
             K=s.window, ROWS=rows, BLOCK=16, GRID=grid,
@@ -102,7 +102,7 @@ class KernelRows:
 
 def pooled_rows(pool: Pool, table: Tensor, out: Tensor, width: int) -> None:
     """The sums of few rows each: out (rows, columns)."""
-    kernels_here().pooled_rows[(-(-pool.rows // ROWS),)](
+    table_kernels().pooled_rows[(-(-pool.rows // ROWS),)](
         pool.row, pool.source, pool.weight, table, out, pool.rows, width, table.stride(0),
         W=out.shape[1], ROWS=ROWS,
     )  # fmt: skip
@@ -113,11 +113,11 @@ def pooled_runs(pool: Pool, table: Tensor, out: Tensor, width: int) -> None:
     columns, runs = power(width), len(pool.run) - 1
     part = torch.empty(runs, width, dtype=torch.float32, device=out.device)
     how = {"W": columns, "BLOCK": 2048 // columns, "num_warps": 2}
-    kernels_here().pooled_runs[(runs,)](
+    table_kernels().pooled_runs[(runs,)](
         pool.run, pool.source, pool.weight, table, part, width, table.stride(0), width,
         DIRECT=False, **how,
     )  # fmt: skip
-    kernels_here().pooled_runs[(pool.rows,)](
+    table_kernels().pooled_runs[(pool.rows,)](
         pool.runs, pool.source, pool.weight, part, out, width, width, out.stride(0), DIRECT=True,
         **how,
     )  # fmt: skip
@@ -129,7 +129,7 @@ def placed(
 ) -> None:  # fmt: skip
     """The table of what elements contribute, by one kernel."""
     rows = len(out)
-    kernels_here().placed[(-(-rows // ROWS),)](
+    table_kernels().placed[(-(-rows // ROWS),)](
         dense, dense_weights, own, own_id, shared, shared_id, words, slot_terms, slot, out, rows,
         dense.shape[1], sizes.width, M=sizes.members, R=sizes.rank, Q=sizes.factors,
         W=sizes.columns, O=sizes.outs, ROWS=ROWS, DEEP=16, KIND=kind_of(out.device)[0],
@@ -141,7 +141,7 @@ def unplaced(
 ) -> None:
     """The gradient of the sum in `placed`, and its rows in the ids' gradient."""
     rows = len(grad)
-    kernels_here().unplaced[(-(-rows // ROWS),)](
+    table_kernels().unplaced[(-(-rows // ROWS),)](
         grad, table, own_id, own_grad, out, rows, sizes.width, M=sizes.members, R=sizes.rank,
         Q=sizes.factors, W=sizes.columns, O=sizes.outs, ROWS=ROWS, KIND=kind_of(grad.device)[0],
     )  # fmt: skip
@@ -156,8 +156,15 @@ def kind_of(device: torch.device) -> tuple[Any, int]:
     return tl.bfloat16, torch.cuda.get_device_properties(device).multi_processor_count
 
 
-def kernels_here() -> Any:
-    """The kernels, which need triton to be loaded."""
-    from model.reward.fused import kernels
+def row_kernels() -> Any:
+    """The kernels that read rows, which need triton to be loaded."""
+    from model.reward.fused import row_kernels
 
-    return kernels
+    return row_kernels
+
+
+def table_kernels() -> Any:
+    """The others."""
+    from model.reward.fused import table_kernels
+
+    return table_kernels
