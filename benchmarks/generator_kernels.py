@@ -56,7 +56,7 @@ def rows_kernels(b: Buffers, height: int, warps: int, stages: int) -> Iterator[t
             b.dqkv, b.x, b.dmid, one, zero, b.wm, b.dx, b.normal, b.sums, ROWS, **how
         ),
     )
-    yield "norm", lambda: run.norm_forward[grid](b.x, one, zero, b.out, ROWS, **how)
+    yield "norm", lambda: run.norm_backward[grid](b.dx, b.x, one, b.out, b.sums, ROWS, **how)
 
 
 def hidden_kernels(
@@ -66,8 +66,8 @@ def hidden_kernels(
     how = {"D": D, "BM": height, "HC": hidden, "num_warps": warps, "num_stages": stages}
     one, zero = b.one, b.zero
     yield "after_forward", lambda: run.after_forward[grid](
-        b.x, b.seen, b.wo, zero, one, zero, b.wi, zero, b.wu, zero, b.mid, b.out, ROWS,
-        KEEP=True, **how,
+        b.x, b.seen, b.wo, zero, one, zero, b.wi, zero, b.wu, zero, one, zero, b.mid, b.out,
+        b.normal, ROWS, KEEP=True, LAST=True, **how,
     )  # fmt: skip
     yield "after_backward", lambda: run.after_backward[grid](
         b.dx, b.mid, one, zero, b.wi, zero, b.wu, b.wo, b.wide, b.dwide, b.normal, b.dmid,

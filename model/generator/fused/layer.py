@@ -59,13 +59,16 @@ def _linear(layer: torch.nn.Linear, tokens: Tensor) -> Tensor:
     return functional.linear(tokens, layer.weight.to(tokens.dtype), layer.bias.to(tokens.dtype))
 
 
-def fused(block: Block, tokens: Tensor, present: Tensor) -> Tensor:
-    """The layer by kernels; tokens (B, 1 + N, D) bf16, present (B, N) bool of the candidates."""
+def fused(block: Block, tokens: Tensor, present: Tensor, last: torch.nn.LayerNorm | None) -> Tensor:
+    """The layer by kernels, and the encoder's `last` norm behind it; tokens (B, 1 + N, D) bf16,
+    present (B, N) bool of the candidates."""
     weights = (
         block.norm.weight, block.norm.bias, block.mixed.weight, block.mixed.bias,
         block.out.weight, block.out.bias, block.norm_after.weight, block.norm_after.bias,
         block.inner.weight, block.inner.bias, block.outer.weight, block.outer.bias,
     )  # fmt: skip
+    if last is not None:
+        weights = (*weights, last.weight, last.bias)
     return cast(Tensor, _Layer.apply(tokens, present, block.heads, *weights))
 
 
@@ -101,7 +104,7 @@ class _Layer(torch.autograd.Function):
     def forward(ctx: Any, tokens: Tensor, present: Tensor, heads: int, *weights: Tensor) -> Tensor:
         run, tokens = _kernels(), tokens.contiguous()
         low = [w.to(tokens.dtype) if w.dim() == 2 else w.float() for w in weights]
-        g1, b1, wm, bm, wo, bo, g2, b2, wi, bi, wu, bu = low
+        g1, b1, wm, bm, wo, bo, g2, b2, wi, bi, wu, bu, *end = low
         width, rows = tokens.shape[2], tokens.shape[0] * tokens.shape[1]
         grid, how = _of_rows(rows, "before_forward")
         qkv = tokens.new_empty(*tokens.shape[:2], 3 * width)
@@ -113,22 +116,25 @@ class _Layer(torch.autograd.Function):
             qkv, present, seen, candidates, scale, **around
         )
         keep, (grid, how) = any(ctx.needs_input_grad), _of_rows(rows, "after_forward")
+        normed = torch.empty_like(tokens) if end else found
         run.after_forward[grid](
-            tokens, seen, wo, bo, g2, b2, wi, bi, wu, bu, middle, found, rows,
-            D=width, HC=HIDDEN["after_forward"], KEEP=keep, **how,
+            tokens, seen, wo, bo, g2, b2, wi, bi, wu, bu, *(end or (g2, b2)), middle, found, normed,
+            rows, D=width, HC=HIDDEN["after_forward"], KEEP=keep, LAST=bool(end), **how,
         )  # fmt: skip
         if keep:
-            ctx.save_for_backward(tokens, present, qkv, seen, middle, *low)
+            ctx.save_for_backward(tokens, present, qkv, seen, middle, found, *low)
             ctx.heads = heads
-        return found
+        return normed
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         run = _kernels()
-        tokens, present, qkv, seen, middle, *low = ctx.saved_tensors
-        g1, b1, wm, _, wo, _, g2, b2, wi, bi, wu, _ = low
+        tokens, present, qkv, seen, middle, found, *low = ctx.saved_tensors
+        g1, b1, wm, _, wo, _, g2, b2, wi, bi, wu, _, *end = low
         width, rows = tokens.shape[2], tokens.shape[0] * tokens.shape[1]
-        dy = gradients[0].contiguous()
+        dy, ends = gradients[0].contiguous(), ()
+        if end:
+            dy, *ends = _through_norm(dy, found, end[0])
         grid, how = _of_rows(rows, "after_backward")
         wide, dwide = (tokens.new_empty(rows, 2 * width) for _ in range(2))
         normal, dmiddle, dseen = (torch.empty_like(tokens) for _ in range(3))
@@ -157,33 +163,15 @@ class _Layer(torch.autograd.Function):
         dwm = by_split(dqkv.view(rows, 3 * width), normal.view(flat))
         dbm, dg1, db1 = early.sum(0).split([3 * width, width, width])
         return (
-            dx, None, None, dg1, db1, dwm, dbm, dwo, dbo, dg2, db2, dwi, dbi, dwu, dbu,
+            dx, None, None, dg1, db1, dwm, dbm, dwo, dbo, dg2, db2, dwi, dbi, dwu, dbu, *ends,
         )  # fmt: skip
 
 
-def fused_norm(norm: torch.nn.LayerNorm, tokens: Tensor) -> Tensor:
-    """The norm of (B, T, D) tokens by kernels."""
-    return cast(Tensor, _Norm.apply(tokens, norm.weight, norm.bias))
-
-
-class _Norm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, tokens: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        width, rows = tokens.shape[2], tokens.shape[0] * tokens.shape[1]
-        grid, how = _of_rows(rows, "norm")
-        found = torch.empty_like(tokens)
-        _kernels().norm_forward[grid](tokens, weight, bias, found, rows, D=width, **how)
-        ctx.save_for_backward(tokens, weight)
-        return found
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        tokens, weight = ctx.saved_tensors
-        width, rows = tokens.shape[2], tokens.shape[0] * tokens.shape[1]
-        grid, how = _of_rows(rows, "norm")
-        dx = torch.empty_like(tokens)
-        sums = torch.empty(grid[0], 2 * width, device=tokens.device)
-        dy = gradients[0].contiguous()
-        _kernels().norm_backward[grid](dy, tokens, weight, dx, sums, rows, D=width, **how)
-        dweight, dbias = sums.sum(0).split(width)
-        return dx, dweight, dbias
+def _through_norm(dz: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of y, of the norm's weight and of its bias, of norm(y)'s."""
+    width, rows = y.shape[2], y.shape[0] * y.shape[1]
+    grid, how = _of_rows(rows, "norm")
+    dy, sums = torch.empty_like(y), torch.empty(grid[0], 2 * width, device=y.device)
+    _kernels().norm_backward[grid](dz, y, weight, dy, sums, rows, D=width, **how)
+    dweight, dbias = sums.sum(0).split(width)
+    return dy, dweight, dbias

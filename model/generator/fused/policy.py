@@ -83,16 +83,20 @@ def first_tokens(
     return torch.cat([whole.to(kind)[:, None], known], dim=1)
 
 
-def layers(network: Network, tokens: Tensor, present: Tensor, kernels: bool) -> Tensor:
-    """The encoder's layers; by Triton kernels where asked for."""
-    for block in network.blocks:
+def encoded(network: Network, tokens: Tensor, present: Tensor, kernels: bool) -> Tensor:
+    """The encoder's layers and its last norm; by Triton kernels where asked for."""
+    for place, block in enumerate(network.blocks):
         assert isinstance(block, layer.Block)
         if kernels:
-            tokens = layer.fused(block, tokens, present)
+            last = network.norm if place + 1 == len(network.blocks) else None
+            tokens = layer.fused(block, tokens, present, last)
         else:
             whole = present.new_ones(len(present), 1)
             tokens = layer.plain(block, tokens, torch.cat([whole, present], dim=1))
-    return tokens
+    if kernels and len(network.blocks):
+        return tokens
+    weight, bias = (part.to(tokens.dtype) for part in (network.norm.weight, network.norm.bias))
+    return functional.layer_norm(tokens, (network.sizes.width,), weight, bias, network.norm.eps)
 
 
 def read(network: Network, tokens: Tensor, requests: Requests) -> Tensor:
@@ -179,11 +183,3 @@ class Pointer:
         card = linear(choice, torch.bmm(taken, self.cards[:, slot]))
         absent = self.network.absent[slot, width:].to(self.kind)
         self.query = self.query + torch.where((option > 0)[..., None], card, absent)
-
-
-def normal(network: Network, tokens: Tensor, kernels: bool) -> Tensor:
-    """The encoder's last norm."""
-    if kernels:
-        return layer.fused_norm(network.norm, tokens)
-    weight, bias = (part.to(tokens.dtype) for part in (network.norm.weight, network.norm.bias))
-    return functional.layer_norm(tokens, (network.sizes.width,), weight, bias, network.norm.eps)

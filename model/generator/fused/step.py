@@ -138,8 +138,7 @@ class Step:
 
     def _encoded(self, network: Network, hides: bool) -> Tensor:
         tokens = self._first(network, self.requests, self.how.kind, hides)
-        tokens = policy.layers(network, tokens, self.requests.present, self.how.kernels)
-        return policy.normal(network, tokens, self.how.kernels)
+        return policy.encoded(network, tokens, self.requests.present, self.how.kernels)
 
     def _judged(self, tokens: Tensor, held: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(means (5,) of the own groups, options, log-probabilities, rewards that are no number)."""
