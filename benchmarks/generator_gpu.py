@@ -195,7 +195,7 @@ class Plain:
         return decode.walk(pointer, asked.paths, self.rows, self.config.group, choice)  # pyright: ignore
 
     def loss(
-        self, network: Network, clone: Network, kl_weight: Tensor, choice: decode.Choice
+        self, network: Network, clone: Network, choice: decode.Choice
     ) -> tuple[Tensor, decode.Walk]:
         asked = self.asked
         kind = asked.dense.device.type
@@ -206,7 +206,7 @@ class Plain:
         with torch.no_grad():
             mean, spread = asked.pieces.score(walk.options - 1)
             signal = Signal(CAUTION.reward(mean, spread), CAUTION.supported(mean, spread))
-        step = policy_step(walk, held, signal, asked.log_count, kl_weight, self.config)
+        step = policy_step(walk, held, signal, asked.log_count, self.config)
         return step.loss, walk
 
 
@@ -220,13 +220,12 @@ class PlainStep:
         asked, device = world.requests, world.requests.dense.device
         self.plain = Plain(world, config, autocast=True)
         self.uniform = torch.rand(len(asked.dense), config.group, SLOTS, device=device)
-        self.kl_weight = torch.tensor(config.kl_weight, device=device)
         self.optimiser = torch.optim.AdamW(policy.parameters(), lr=config.learning_rate, fused=True)
         self._loss = torch.compile(self._judged) if compiled else self._judged
 
     def _judged(self) -> tuple[Tensor, Tensor]:
         choice = decode.drawn(self.uniform)
-        loss, walk = self.plain.loss(self.network, self.clone, self.kl_weight, choice)
+        loss, walk = self.plain.loss(self.network, self.clone, choice)
         return loss, walk.options
 
     def gradients(self) -> tuple[Tensor, Tensor]:
@@ -270,8 +269,7 @@ def checked(
         exact, held = policy.double(), clone.double()
         plain = Plain(world.to("cpu", torch.float64), config, autocast=False)
         choice = decode.given(told.options.cpu())
-        weight = torch.tensor(config.kl_weight, dtype=torch.float64)
-        loss, walk = plain.loss(exact, held, weight, choice)
+        loss, walk = plain.loss(exact, held, choice)
         loss.backward()
         own, truth = gradient_of(step.network), gradient_of(exact)
         errors = {n: off(own[n], truth[n]) for n in truth}

@@ -45,7 +45,7 @@ class GeneratorConfig:
     clip_ratio: float = 0.2  # of method clipped
     epochs: int = 4  # updates on the same samples, of method clipped
     kept: int = 2  # samples of a group that method best_of learns from
-    kl_weight: float = 3.0  # at the start; adapted so that the divergence nears kl_target
+    kl_weight: float = 3.0  # cost of a unit of divergence at kl_target; in proportion elsewhere
     kl_target: float = 0.5
     entropy_weight: float = 1.0
     entropy_floor: float = 0.1

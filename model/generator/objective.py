@@ -10,7 +10,7 @@ from model.generator.decode import Walk
 from model.generator.options import GAINS, Signal, Tuning, advantage
 from model.processes import ALONE, Processes
 
-__all__ = ["PolicyStep", "Signal", "adapted", "advantage", "means", "policy_step", "step_of"]
+__all__ = ["PolicyStep", "Signal", "advantage", "held_by", "means", "policy_step", "step_of"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,6 @@ def policy_step(
     reference: Walk,
     signal: Signal,
     log_count: Tensor,
-    kl_weight: Tensor,
     config: GeneratorConfig,
     sampled: Tensor | None = None,
     processes: Processes = ALONE,
@@ -55,7 +54,7 @@ def policy_step(
     of the whole batch, and the gradients of all have to be summed.
     """
     own = means(walk, reference, signal, log_count, config, sampled, processes)
-    return step_of(processes.total(own * share), kl_weight, config)
+    return step_of(processes.total(own * share), config)
 
 
 def means(
@@ -77,18 +76,20 @@ def means(
     return torch.stack([part.to(gain.dtype).mean() for part in parts])
 
 
-def step_of(means: Tensor, kl_weight: Tensor, config: GeneratorConfig) -> PolicyStep:
+def step_of(means: Tensor, config: GeneratorConfig) -> PolicyStep:
     """The loss of a batch with these `means`."""
     gain, kl, held, reward, supported = means
     short = torch.relu(config.entropy_floor - held)
-    loss = kl_weight * kl + config.entropy_weight * short - gain
+    restraint = 0.5 * held_by(kl, config) * kl
+    loss = restraint + config.entropy_weight * short - gain
     return PolicyStep(loss, reward.detach(), kl.detach(), held.detach(), supported.detach())
 
 
-def adapted(kl_weight: Tensor, kl: Tensor, target: float) -> Tensor:
-    """The divergence's weight for the next step: up where it is above its target, else down.
+def held_by(kl: Tensor, config: GeneratorConfig) -> Tensor:
+    """What a unit of divergence costs at this divergence: `kl_weight` at its target, in proportion
+    below and above it.
 
-    The rule of adaptive PPO (Schulman et al. 2017, arXiv 1707.06347), without leaving the device.
+    It answers in the same step. A weight that is moved a little after each step (adaptive PPO,
+    Schulman et al. 2017, arXiv 1707.06347) lags behind the divergence and swings with it (ADR 33).
     """
-    factor = torch.where(kl > 1.2 * target, 1.05, torch.where(kl < target / 1.2, 0.95, 1.0))
-    return (kl_weight * factor).clamp(0.3, 30.0)
+    return config.kl_weight * kl / config.kl_target

@@ -24,8 +24,7 @@ def test_loss_probabilities_and_gradients_are_those_of_float64() -> None:
     assert bool(world.legal(told.options).all())
     exact, held = policy.double(), clone.double()
     plain = Plain(world.to("cpu", torch.float64), CONFIG, autocast=False)
-    weight = torch.tensor(CONFIG.kl_weight, dtype=torch.float64)
-    loss, walk = plain.loss(exact, held, weight, decode.given(told.options))
+    loss, walk = plain.loss(exact, held, decode.given(told.options))
     loss.backward()
     own, truth = gradient_of(step.network), gradient_of(exact)
     assert off(told.log_prob, walk.log_prob) < 1e-5

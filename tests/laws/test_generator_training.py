@@ -11,7 +11,7 @@ from model.combinations import Forbidden, Rules, space_of
 from model.generator.behaviour import clone_weights
 from model.generator.config import GeneratorConfig
 from model.generator.fit import fit_generator
-from model.generator.objective import Signal, adapted, advantage
+from model.generator.objective import Signal, advantage, step_of
 
 SMALL = GeneratorConfig(
     width=16,
@@ -225,11 +225,13 @@ def test_advantages_are_relative_to_the_supported_part_of_their_group():
     assert (found[1] == 0).all()
 
 
-def test_the_weight_of_the_divergence_rises_above_its_target_and_falls_below():
-    weight = torch.tensor(2.0)
-    assert adapted(weight, torch.tensor(0.9), 0.5) > weight
-    assert adapted(weight, torch.tensor(0.5), 0.5) == weight
-    assert adapted(weight, torch.tensor(0.1), 0.5) < weight
+def test_a_unit_of_divergence_costs_its_weight_at_the_target_and_in_proportion_elsewhere():
+    config = replace(SMALL, kl_weight=3.0, kl_target=0.5)
+    for kl, cost in ((0.5, 3.0), (1.0, 6.0), (0.0, 0.0)):
+        means = torch.tensor([0.2, kl, 1.0, 0.1, 1.0], requires_grad=True)
+        step_of(means, config).loss.backward()
+        assert means.grad is not None
+        np.testing.assert_allclose(means.grad[:3], [-1.0, cost, 0.0])
 
 
 def test_sizes_that_do_not_fit_are_refused():

@@ -18,7 +18,7 @@ from model.generator.fused.layer import able
 from model.generator.fused.policy import Paths, Requests
 from model.generator.hints import Caution
 from model.generator.network import Block, Network
-from model.generator.objective import Signal, adapted, means, step_of
+from model.generator.objective import Signal, means, step_of
 from model.processes import ALONE, Processes
 
 __all__ = ["How", "Paths", "Requests", "Step", "best_here"]
@@ -80,7 +80,6 @@ class Step:
         device, size = requests.dense.device, len(requests.dense)
         self.uniform = torch.rand(size, config.group, requests.paths.slots, device=device)
         self.rows = torch.arange(size, device=device)
-        self.kl_weight = torch.tensor(config.kl_weight, device=device)
         on_gpu = device.type == "cuda"
         rate = config.learning_rate
         self.optimiser = torch.optim.AdamW(
@@ -129,7 +128,7 @@ class Step:
             held = self._whole(self.reference, False)
         own, options, log_prob, bad = self._last(tokens, held)
         whole = self.processes.total(own * self.share)
-        step = step_of(whole, self.kl_weight, self.config)
+        step = step_of(whole, self.config)
         step.loss.backward()
         self.processes.add_gradients(self.network.parameters())
         figures = torch.stack([step.reward, step.kl, step.entropy, step.supported])
@@ -160,14 +159,13 @@ class Step:
 
     def _update(self) -> None:
         assert self.told is not None
-        self.kl_weight.copy_(adapted(self.kl_weight, self.told.figures[1], self.config.kl_target))
         clip = self.config.gradient_clip
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), clip, foreach=True)
         self.optimiser.step()
 
     def _capture(self) -> None:
         """Warms up, captures, and puts back the state that the warm-up changed."""
-        kept = [part.detach().clone() for part in self._state()]
+        kept = [part.detach().clone() for part in self.network.parameters()]
         moments = {
             parameter: {name: value.clone() for name, value in held.items()}
             for parameter, held in self.optimiser.state.items()
@@ -187,13 +185,10 @@ class Step:
         self._put_back(kept, moments)
         self._graph = graph
 
-    def _state(self) -> list[Tensor]:
-        return [*self.network.parameters(), self.kl_weight]
-
     def _put_back(self, kept: list[Tensor], moments: Mapping[Tensor, Mapping[str, Tensor]]) -> None:
         """The optimiser's moments are 0 where there were none (a run that goes on has some)."""
         with torch.no_grad():
-            for part, was in zip(self._state(), kept, strict=True):
+            for part, was in zip(self.network.parameters(), kept, strict=True):
                 part.copy_(was)
         for parameter, held in self.optimiser.state.items():
             for name, value in held.items():
