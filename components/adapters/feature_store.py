@@ -227,4 +227,4 @@ def _engine(offline: Offline, folder: Path, memory: str | None) -> dict[str, Any
 
 def _quiet() -> None:
     os.environ.setdefault("FEAST_USAGE", "False")
-    warnings.filterwarnings("ignore", module=r"feast(\..*)?")
+    warnings.filterwarnings("ignore", module=r"(feast|ibis)(\..*)?")

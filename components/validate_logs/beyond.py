@@ -4,12 +4,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from components.sql import name, parquet
 from components.validate_logs.lags import lags
+from components.validate_logs.propensities import propensities
 from validation.drift.fields import Drift, Shown, field_drifts
 from validation.sanity import findings as f
 from validation.sanity.limits import Unusual
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     import duckdb
 
 EARLIER_DAYS = 7  # days before ds that drift and rates are held against
-KEY = "array_to_string(list_transform(creative, e -> e.slot || chr(31) || e.element), chr(30))"
 
 
 def findings_of(
@@ -29,20 +30,23 @@ def findings_of(
     volumes: Mapping[str, int],
     limits: Unusual,
     windows: Mapping[str, float],
+    ends: Mapping[str, float] = MappingProxyType({}),
+    legal: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """{findings, drift, lags}: table `bags` of ds against the files of earlier fit days.
 
-    volumes: fit bags of every earlier fit day of the window. windows: attribution windows of
-    clicks and conversions in hours.
+    volumes, ends: fit bags, and hours until the last display, of every earlier fit day of the
+    window. windows: attribution windows of clicks and conversions in hours. legal: how many
+    combinations there are for a product, where that is known.
     """
     files = [file for dt in sorted(earlier) for file in earlier[dt]]
     source = f"SELECT * FROM {parquet(files)}" if files else "SELECT * FROM bags WHERE false"
     database.execute(f"CREATE TEMP VIEW past AS {source}")
     drifts = _drifts(database, ds, limits)
-    found = [_volume(database, ds, volumes, limits), _freshness(database, limits)]
+    found = [_volume(database, ds, volumes, limits), _freshness(database, ds, ends, limits)]
     found += f.drifted(drifts, limits)
     found += [f.maturity(_one(database, "SELECT avg(click_mature::INT) FROM bags"), limits)]
-    found += _propensities(database, limits)
+    found += propensities(database, legal, limits)
     for kind, column, mature in _RATES:
         if _one(database, f"SELECT sum({column}) FROM bags"):
             found += f.rates(kind, _rates(database, column, mature), limits)
@@ -78,11 +82,13 @@ def _volume(
     return f.volume(count, same_weekdays(ds, volumes), limits)
 
 
-def _freshness(database: "duckdb.DuckDBPyConnection", limits: Unusual) -> f.Finding:
+def _freshness(
+    database: "duckdb.DuckDBPyConnection", ds: str, ends: Mapping[str, float], limits: Unusual
+) -> f.Finding:
     hour = "(epoch(max(shown_at)) - epoch(max(CAST(ds AS DATE)))) / 3600"
     last = _one(database, f"SELECT {hour} FROM bags")
-    usual = _one(database, f"SELECT median(h) FROM (SELECT ds, {hour} AS h FROM past GROUP BY ds)")
-    return f.freshness(last, usual, limits)
+    recent = database.execute(f"SELECT {hour} FROM past GROUP BY ds").fetchall()
+    return f.freshness(last, same_weekdays(ds, ends), [one for (one,) in recent], limits)
 
 
 def _drifts(database: "duckdb.DuckDBPyConnection", ds: str, limits: Unusual) -> list[Drift]:
@@ -128,50 +134,6 @@ def _is_struct(kind: Any) -> bool:
 
 def _filled(column: Any, missing: Any) -> Any:
     return np.ma.filled(column, missing)
-
-
-def _propensities(database: "duckdb.DuckDBPyConnection", limits: Unusual) -> list[f.Finding]:
-    """Range, sums over what a product was shown with in a context, and mean weights."""
-    database.execute(
-        f"""
-        CREATE TEMP TABLE cells AS
-        SELECT policy, product_id, context, {KEY} AS creative, avg(propensity) AS propensity,
-               sum(impressions) AS displays
-        FROM bags WHERE propensity IS NOT NULL GROUP BY ALL
-        """
-    )
-    found = [f.support(_one(database, "SELECT min(propensity) FROM cells"), limits)]
-    row = database.execute(
-        f"""
-        SELECT count(*), count(*) FILTER (total > 1 + {limits.sum_error}), max(total)
-        FROM (SELECT sum(propensity) AS total FROM cells GROUP BY policy, product_id, context)
-        """
-    ).fetchone()
-    cells, over, highest = row or (0, 0, None)
-    found.append(f.sums(cells, over, highest, limits))
-    weights = database.execute(_SELF_WEIGHT).fetchall()
-    database.execute("DROP TABLE cells")
-    return found + [f.mean_weight(p, mean, error, n, limits) for p, mean, error, n in weights]
-
-
-# Of two displays of a cell, one shows what the other does with that one's propensity: so the
-# match divided by it is 1 on average, whatever else the policy may show. The error is that of a
-# ratio of sums over cells, and no less than what true propensities would give: seldom shown
-# combinations weigh much and seldom match, so that few displays may show no match at all.
-_SELF_WEIGHT = """
-    WITH cell AS (
-        SELECT policy, product_id, context, sum(displays) AS n,
-               sum(displays * (displays - 1) / propensity) / (sum(displays) - 1) AS w,
-               2 * (sum(displays / propensity) - sum(displays)) / (sum(displays) - 1) AS v
-        FROM cells GROUP BY ALL HAVING sum(displays) > 1
-    )
-    SELECT p.policy, sum(w) / sum(n),
-           sqrt(greatest(sum(w * w) - 2 * (sum(w) / sum(n)) * sum(w * n)
-                + (sum(w) / sum(n)) ** 2 * sum(n * n), sum(v), 0)) / sum(n),
-           coalesce(sum(n), 0)::BIGINT
-    FROM (SELECT DISTINCT policy FROM bags) p LEFT JOIN cell USING (policy)
-    GROUP BY ALL ORDER BY 4 DESC, 1 LIMIT 20
-"""
 
 
 _RATES = (

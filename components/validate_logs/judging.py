@@ -13,8 +13,9 @@ from components.validate_logs.accounting import account, day_facts, hours_of, lo
 from components.validate_logs.beyond import EARLIER_DAYS, findings_of
 from components.validate_logs.expecting import expectations_of
 from components.validate_logs.page import data_view, write_page
+from components.validate_logs.propensities import legal_counts
 from components.validate_logs.splitting import ingested, publish_split, split_day
-from components.window import Window, fit_days
+from components.window import Window, catalog_file, fit_days
 from validation.contract import Rule, fingerprint
 from validation.expectations import BagSuite, Validated
 from validation.pages.alerts import alerts
@@ -111,7 +112,7 @@ def _tell(
     """Adds to the manifest of ds what only its own run looks for, and writes its page."""
     lost = losses(database)
     before = {dt: one for dt, one in fit_days(day, window).items() if dt < day.ds}
-    beyond = _beyond(database, day, before, manifest, standards)
+    beyond = _beyond(database, day, window, before, manifest, standards)
     sizes = {dt: sum(e["rows"] for e in one["tables"]["bags"]) for dt, one in before.items()}
     band = volume_band(same_weekdays(day.ds, sizes), standards.unusual)
     manifest |= {"losses": lost, "findings": beyond["findings"], "lags": beyond["lags"]}
@@ -164,6 +165,7 @@ def _hour_bands(
 def _beyond(
     database: "duckdb.DuckDBPyConnection",
     day: Day,
+    window: Window,
     before: dict[str, dict[str, Any]],
     manifest: dict[str, Any],
     standards: Standards,
@@ -172,13 +174,28 @@ def _beyond(
     recent = sorted(before)[-EARLIER_DAYS:]
     files = {dt: fetch_table(day.storage(), before[dt], "bags") for dt in recent}
     volumes = {dt: sum(e["rows"] for e in m["tables"]["bags"]) for dt, m in before.items()}
-    found = findings_of(database, day.ds, files, volumes, standards.unusual, standards.windows)
+    ends = {dt: _end(m["hours"]) for dt, m in before.items() if any(m.get("hours", ()))}
+    told_of = (files, volumes, standards.unusual, standards.windows, ends)
+    found = findings_of(database, day.ds, *told_of, _legal(database, day, window))
     known = [dt for dt in sorted(before) if before[dt].get("schema")]
     changes = None
     if known:
         changes = schema_changes(before[known[-1]]["schema"], manifest["schema"], known[-1])
     told = [asdict(one) for one in f.schema(changes, known[-1] if known else None)]
     return {**found, "findings": [*told, *found["findings"]]}
+
+
+def _end(hours: list[int]) -> float:
+    """Hours into a day at which its last hour with displays ends."""
+    return 1.0 + max(hour for hour, count in enumerate(hours) if count)
+
+
+def _legal(database: "duckdb.DuckDBPyConnection", day: Day, window: Window) -> dict[str, int]:
+    """How many combinations there are for a product, where the catalog tells."""
+    elements = catalog_file(day, window, "elements")
+    if elements is None or catalog_file(day, window, "forbidden") is not None:
+        return {}
+    return legal_counts(database, elements, catalog_file(day, window, "combinations"))
 
 
 def _schema(day: Day, dt: str, attempt: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from validation.sanity.limits import Unusual
 
 NAME = "validate_logs"
 _NOT_JUDGED = {"config_digest", "memory"}
-VERSION = 1  # raise when a day is judged otherwise: every day is then judged again
+VERSION = 2  # raise when a day is judged otherwise: every day is then judged again
 
 
 class Settings(Frozen):

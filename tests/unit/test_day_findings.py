@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.validate_logs.beyond import findings_of
+from components.validate_logs.propensities import legal_counts
 from validation.sanity import findings as f
 from validation.sanity.limits import Unusual
 
@@ -48,6 +49,9 @@ def bags(seed: int, ds: str, rows: int = 4_000, **bent: Any) -> pa.Table:
     )
 
 
+LEGAL = {"p0": 3, "p1": 3}  # what the bags below are made of
+
+
 def found(tmp_path: Path, today: pa.Table, **volumes: int) -> dict[str, str]:
     """check -> outcome of the day 2026-03-10 against 2026-03-08 and -09."""
     files = {}
@@ -57,7 +61,7 @@ def found(tmp_path: Path, today: pa.Table, **volumes: int) -> dict[str, str]:
     database = duckdb.connect()
     database.register("rows", today)
     database.execute("CREATE TABLE bags AS SELECT * FROM rows")
-    told = findings_of(database, "2026-03-10", files, volumes, LIMITS, WINDOWS)
+    told = findings_of(database, "2026-03-10", files, volumes, LIMITS, WINDOWS, legal=LEGAL)
     return {one["check"]: one["outcome"] for one in told["findings"]}
 
 
@@ -72,6 +76,7 @@ def test_a_usual_day_warns_of_nothing(tmp_path: Path) -> None:
     [
         ("mean weight", {"told": np.array([0.3, 0.15, 0.05])}),
         ("propensity sum", {"told": np.array([0.9, 0.8, 0.7])}),
+        ("propensity sum", {"told": np.array([0.6, 0.25, 0.1])}),
         ("click-through", {"rate": 0.2}),
         ("support", {"told": np.array([0.6, 0.3, 0.00001])}),
         ("freshness", {"until": 12}),
@@ -91,6 +96,47 @@ def test_volume_is_held_against_the_same_weekday_only() -> None:
     assert f.volume(200, usual, LIMITS).outcome == "warn"
     assert f.volume(9_000, usual, LIMITS).outcome == "warn"
     assert f.volume(1_050, usual[:2], LIMITS).outcome == "insufficient"
+
+
+def test_freshness_is_held_against_the_same_weekday_once_enough_are_known() -> None:
+    weekend, week = [18.0, 17.5, 18.0], [24.0] * 7
+    assert f.freshness(17.0, weekend, week, LIMITS).outcome == "pass"
+    assert f.freshness(17.0, weekend[:2], week, LIMITS).outcome == "warn"
+    assert "3 same weekdays" in f.freshness(17.0, weekend, week, LIMITS).says
+    assert "7 days before" in f.freshness(17.0, weekend[:2], week, LIMITS).says
+    assert f.freshness(17.0, [], [], LIMITS).outcome == "insufficient"
+
+
+def test_propensities_add_up_to_one_only_where_all_there_is_was_shown(tmp_path: Path) -> None:
+    short = bags(3, "2026-03-10", told=np.array([0.6, 0.25, 0.1]))
+    for legal, outcome in ((LEGAL, "warn"), ({"p0": 4, "p1": 2}, "pass"), ({}, "pass")):
+        with duckdb.connect() as database:
+            database.register("rows", short)
+            database.execute("CREATE TABLE bags AS SELECT * FROM rows")
+            told = findings_of(database, "2026-03-10", {}, {}, LIMITS, WINDOWS, legal=legal)
+        (one,) = [one for one in told["findings"] if one["check"] == "propensity sum"]
+        assert one["outcome"] == outcome, one["says"]
+        assert ("below 1 in 4 of the 4 cells" in one["says"]) == (outcome == "warn")
+
+
+def test_how_many_combinations_there_are_is_told_by_lists_and_candidates(tmp_path: Path) -> None:
+    elements = [
+        {"product_id": product, "slot": slot, "element_id": f"e{n}"}
+        for product in ("listed", "full", "partly", "many")
+        for slot in ("title", "image")
+        for n in range(200 if product == "many" else 3)
+    ]
+    listed = [{"product_id": "listed", "creative": {"title": f"e{n}"}} for n in (0, 1, 1)]
+    for name, rows in (("elements", elements), ("combinations", listed)):
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name)
+    both, one = [{"slot": "title"}, {"slot": "image"}], [{"slot": "title"}]
+    shown = [("listed", one), ("full", both), ("many", both), ("partly", both), ("partly", one)]
+    with duckdb.connect() as database:
+        rows = pa.Table.from_pylist([{"product_id": p, "creative": c} for p, c in shown])
+        database.register("rows", rows)
+        database.execute("CREATE TABLE bags AS SELECT * FROM rows")
+        told = legal_counts(database, tmp_path / "elements", tmp_path / "combinations")
+    assert told == {"listed": 2, "full": 9}
 
 
 def test_the_mean_weight_of_true_propensities_is_one(tmp_path: Path) -> None:

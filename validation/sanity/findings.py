@@ -6,7 +6,7 @@ A finding never blocks a day: the verdict is that of the rows (validation/quaran
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from statistics import NormalDist, median
 from typing import Any, Literal
 
 from validation.drift.fields import Drift
@@ -43,13 +43,23 @@ def volume(count: int, earlier: Sequence[int], limits: Unusual) -> Finding:
     )
 
 
-def freshness(last_hour: float | None, usual: float | None, limits: Unusual) -> Finding:
-    """Hours into the day of its last display, against the earlier days' usual end."""
-    if last_hour is None or usual is None:
+def freshness(
+    last_hour: float | None, weekdays: Sequence[float], recent: Sequence[float], limits: Unusual
+) -> Finding:
+    """Hours into the day of its last display, against the usual end of earlier days.
+
+    weekdays: ends of earlier same weekdays; recent: of the days just before, taken while too few
+    same weekdays are known.
+    """
+    enough = len(weekdays) >= limits.weekdays
+    ends, which = (weekdays, "same weekdays") if enough else (recent, "days before")
+    if last_hour is None or not ends:
         says = "freshness: no earlier day to compare the last display's time with"
         return Finding("freshness", "last display", last_hour, None, "insufficient", says)
+    usual = median(ends)
     early = usual - last_hour
-    says = f"freshness: last display {last_hour:.1f} h into the day, usually {usual:.1f} h"
+    says = f"freshness: last display {last_hour:.1f} h into the day, usually {usual:.1f} h ("
+    says += f"{len(ends)} {which})"
     outcome: Outcome = "warn" if early > limits.last_hours else "pass"
     return Finding("freshness", "last display", early, limits.last_hours, outcome, says)
 
@@ -121,15 +131,35 @@ def support(lowest: float | None, limits: Unusual) -> Finding:
     return Finding("support", "propensity", lowest, limits.lowest_propensity, outcome, says)
 
 
-def sums(cells: int, over: int, highest: float | None, limits: Unusual) -> Finding:
-    """Propensities of the distinct combinations that a product was shown with add up to at most 1."""
-    if not cells or highest is None:
+@dataclass(frozen=True)
+class Sums:
+    """Sums of the propensities of what each cell of product, context and policy was shown with.
+
+    whole: cells that showed every combination there is for their product, so that theirs is 1;
+    over, short: cells above 1, and whole ones below it, by more than the limit.
+    """
+
+    cells: int
+    over: int
+    highest: float | None
+    whole: int = 0
+    short: int = 0
+    least: float | None = None
+
+
+def sums(found: Sums, limits: Unusual) -> Finding:
+    """Propensities add up to at most 1, and to 1 where a product's combinations were all shown."""
+    if not found.cells or found.highest is None:
         says = "sum of propensities: none is known"
         return Finding("propensity sum", "all", None, None, "insufficient", says)
-    outcome: Outcome = "warn" if over else "pass"
-    says = f"sum of propensities: above 1 in {over:,} of {cells:,} cells of product, context and "
-    says += f"policy; the highest is {highest:.3f}"
-    return Finding("propensity sum", "all", highest, 1 + limits.sum_error, outcome, says)
+    outcome: Outcome = "warn" if found.over or found.short else "pass"
+    says = f"sum of propensities: above 1 in {found.over:,} of {found.cells:,} cells of product, "
+    says += f"context and policy; the highest is {found.highest:.3f}"
+    if found.whole and found.least is not None:
+        says += f"; below 1 in {found.short:,} of the {found.whole:,} cells that showed every "
+        says += f"combination there is, the least is {found.least:.3f}"
+    worst = found.least if found.short and not found.over else found.highest
+    return Finding("propensity sum", "all", worst, 1 + limits.sum_error, outcome, says)
 
 
 def rates(kind: str, today: Sequence[Mapping[str, Any]], limits: Unusual) -> list[Finding]:
