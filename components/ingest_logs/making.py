@@ -143,9 +143,10 @@ def accounts_of(
         entry: dict[str, Any] = {"file": file.path, "kind": file.kind, "sha256": file.sha256}
         repeats = rows if original else counts.repeated.get(file.path, 0)
         entry |= {"read": rows, "duplicate": repeats}
-        if original:
+        if original and rows:  # files without a row are alike without being copies
             entry["copy_of"] = original
-        if file.path in counts.unreadable:
-            entry["unreadable"] = counts.unreadable[file.path]
+        why = counts.unreadable.get(original or file.path)
+        if why is not None:
+            entry["unreadable"] = why.replace(original, file.path) if original else why
         accounts[file.dt].append(entry)
     return accounts

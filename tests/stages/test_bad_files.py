@@ -192,6 +192,28 @@ def test_bytes_that_turned_over_in_parquet_never_end_a_run_without_a_verdict(
     assert 4 in codes, "the bytes that turned over were looked at by nobody"
 
 
+def test_a_broken_file_sent_again_on_the_next_day_blocks_that_day_too(good: Path) -> None:
+    before = "2026-03-09"
+    write_good_day(good, before)
+    first = add(good, "a-cut.parquet", CUT["cut.parquet"][0])
+    earlier = good / first.replace(DS, before).replace("impressions/", "logs/impressions/")
+    (good / "logs" / first).replace(earlier)
+    again = add(good, "b-cut.parquet", earlier.read_bytes())
+    told = validated(good)
+    assert told.code == 4
+    assert again in told.summary["reasons"][0]
+
+
+def test_files_without_a_row_are_no_copies_of_each_other(good: Path) -> None:
+    empty = as_bytes(displays(1).slice(0, 0))
+    add(good, "none-0.parquet", empty)
+    path = add(good, "none-1.parquet", empty)
+    assert validated(good).code == 0
+    report = genco("dq", "report", "--ds", DS, "--config", str(good / "tiny.yaml"), "--json")
+    (entry,) = [one for one in report.summary["accounting"] if one["file"] == path]
+    assert "copy_of" not in entry
+
+
 def test_files_in_no_days_folder_are_warned_of(good: Path) -> None:
     shutil.copy(good / f"logs/impressions/dt={DS}/part-0.jsonl.gz", good / "logs/impressions/x.gz")
     for folder in ("dt=2026-3-9", "dt=2026-02-30"):

@@ -88,7 +88,7 @@ def lag_curve(lag: Mapping[str, Any], kind: str) -> Markup:
     unit, size = lag_unit(lag["window_hours"])
     end = lag["window_hours"]
     points = [(one["hours"] / end, one["share"]) for one in lag["points"]]
-    parts = _levels([(1.0, "100 %"), (0.5, "50 %")], 1.0)
+    parts = _levels([(1.0, "100 %"), (0.5, "50 %")], 1.0, right=True)
     for (x0, y0), (x1, y1) in zip([(0.0, 0.0), *points], points, strict=False):
         parts.append(
             Markup('<line class="curve" x1="{}%" y1="{}" x2="{}%" y2="{}"/>').format(
@@ -167,15 +167,18 @@ def _column(hour: int, below: float, value: float, top: float, style: str) -> Ma
     )
 
 
-def _levels(levels: Sequence[tuple[float, str]], top: float) -> list[Markup]:
+def _levels(levels: Sequence[tuple[float, str]], top: float, right: bool = False) -> list[Markup]:
+    """Lines at these levels with their names at one side, where the drawing leaves them room."""
     floor = Markup('<line class="zero" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(FLOOR)
     line = Markup(
-        '<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/><text x="0" y="{1}">{2}</text>'
+        '<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>'
+        '<text x="{3}" y="{1}" text-anchor="{4}">{2}</text>'
     )
+    side = ("100%", "end") if right else ("0", "start")
     drawn = [
         (f"{_height(at, top):.1f}", f"{_height(at, top) - 4:.1f}", name) for at, name in levels
     ]
-    return [line.format(*one) for one in drawn] + [floor]
+    return [line.format(*one, *side) for one in drawn] + [floor]
 
 
 def _label(x: float, text: str, anchor: str) -> Markup:
