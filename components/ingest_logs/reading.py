@@ -27,7 +27,7 @@ from components.ingest_logs.soundness import (
     unreadable_when_empty,
 )
 from components.ingest_logs.typed import Shape, typed_select
-from components.ingest_logs.typed_json import json_fields
+from components.ingest_logs.typed_json import json_fields, json_parts
 from components.ingest_logs.typed_parquet import parquet_fields
 from components.sql import copy_to, name, parquet
 from validation.contract import LOGS
@@ -180,8 +180,8 @@ def _read_json(
         reading.unreadable[file.path] = wrong
         return
     json = "CASE WHEN utf8 AND json_valid(line) THEN CAST(line AS JSON) END"
-    relation = f"(SELECT *, {json} AS j FROM chunk)"
     columns = LOGS[file.kind]
+    relation = f"(SELECT *, {json_parts(columns)} AS part FROM (SELECT *, {json} AS j FROM chunk))"
     fields = json_fields(columns, reading.shape)
     broken = "coalesce(json_type(j), 'NULL') <> 'OBJECT'"
     select = typed_select(columns, fields, relation, broken, _NO_OBJECT, ", line")

@@ -1,6 +1,6 @@
 """How to read a column out of JSON: of a line, or of text, maps and mixed structs inside Parquet."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from components.ingest_logs.typed import Field, Shape, finite, instant, other_slots, struct
 from components.sql import quote
@@ -9,20 +9,35 @@ from validation.contract import Column
 _JSON_NUMBER = "('DOUBLE', 'BIGINT', 'UBIGINT', 'HUGEINT')"
 
 
+def json_parts(columns: tuple[Column, ...]) -> str:
+    """SQL of the values of the JSON object `j`, a list in order of the columns: `part`.
+
+    Every JSON function reads its whole text and keeps room for it, so a text is taken apart once.
+    """
+    return _values("j", [column.name for column in columns])
+
+
 def json_fields(columns: tuple[Column, ...], shape: Shape) -> dict[str, Field]:
-    """How to read each column out of the JSON object `j`."""
-    return {column.name: _json_field(column, shape) for column in columns}
+    """How to read each column out of the list `part` (json_parts)."""
+    return {
+        column.name: _json_field(column, f"part[{place}]", shape)
+        for place, column in enumerate(columns, start=1)
+    }
 
 
-def _json_field(column: Column, shape: Shape) -> Field:
-    path = quote(f'$."{column.name}"')
-    kind = f"coalesce(json_type(j, {path}), 'NULL')"
-    found = f"coalesce(left(CAST(json_extract(j, {path}) AS VARCHAR), 60), 'nothing')"
+def _values(json: str, keys: Iterable[str]) -> str:
+    paths = ", ".join(quote(f'$."{key}"') for key in keys)
+    return f"json_extract({json}, [{paths}])"
+
+
+def _json_field(column: Column, part: str, shape: Shape) -> Field:
+    kind = f"coalesce(json_type({part}), 'NULL')"
+    found = f"coalesce(left(CAST({part} AS VARCHAR), 60), 'nothing')"
     if column.type == "context":
-        return context_from_json(f"json_extract(j, {path})", shape.context, found)
+        return context_from_json(part, shape.context, found)
     if column.type == "creative":
-        return creative_from_json(f"json_extract(j, {path})", shape.slots, found)
-    text = f"json_extract_string(j, {path})"
+        return creative_from_json(part, shape.slots, found)
+    text = _text(part)
     if column.type == "string":
         return Field(
             f"CASE WHEN {kind} = 'VARCHAR' THEN {text} END",
@@ -38,23 +53,41 @@ def _json_field(column: Column, shape: Shape) -> Field:
     return Field(value, f"{kind} <> 'NULL' AND {value} IS NULL", found)
 
 
+def _text(part: str) -> str:
+    return f"json_extract_string({part}, '$')"
+
+
 def context_from_json(json: str, context: Mapping[str, str], found: str) -> Field:
-    entries = []
-    wrongs = [f"coalesce(json_type({json}), 'NULL') NOT IN ('OBJECT', 'NULL')"]
-    for key, kind in context.items():
-        path = quote(f'$."{key}"')
-        type_of = f"json_type({json}, {path})"
-        text = f"json_extract_string({json}, {path})"
-        if kind == "number":
-            value = f"CASE WHEN {type_of} IN {_JSON_NUMBER} THEN {finite(text)} END"
-            entries.append(f"{quote(key)}: {value}")
-            wrongs.append(f"(coalesce({type_of}, 'NULL') <> 'NULL' AND {value} IS NULL)")
-        else:
-            entries.append(f"{quote(key)}: CASE WHEN {type_of} = 'VARCHAR' THEN {text} END")
-            wrongs.append(f"coalesce({type_of} NOT IN ('VARCHAR', 'NULL'), false)")
-    value = struct(entries)
-    present = f"CASE WHEN json_type({json}) = 'OBJECT' THEN {value} END"
-    return Field(present, f"({' OR '.join(wrongs)})", found, costly=True)
+    type_of = f"json_type({json})"
+    no_object = f"coalesce({type_of}, 'NULL') NOT IN ('OBJECT', 'NULL')"
+    if not context:
+        value = f"CASE WHEN {type_of} = 'OBJECT' THEN {struct([])} END"
+        return Field(value, f"({no_object})", found, costly=True)
+    entries, wrongs = [], []
+    for place, (key, kind) in enumerate(context.items(), start=1):
+        value = _context_value(f"c[{place}]", kind)
+        entries.append(f"{quote(key)}: {value}")
+        wrongs.append(f"(c[{place}] <> 'null' AND {value} IS NULL)")
+    values = f"[CAST({_values(json, context)} AS VARCHAR[])]"
+    value = f"list_transform({values}, c -> {struct(entries)})[1]"
+    wrong = f"list_transform({values}, c -> {' OR '.join(wrongs)})[1]"
+    return Field(
+        f"CASE WHEN {type_of} = 'OBJECT' THEN {value} END",
+        f"({no_object} OR coalesce({wrong}, false))",
+        found,
+        costly=True,
+    )
+
+
+def _context_value(text: str, kind: str) -> str:
+    """SQL of a JSON value's text as a number or as text; null where it is of another type.
+
+    The first letter tells the type of JSON that is known to be valid.
+    """
+    if kind == "number":
+        return f"CASE WHEN {text} BETWEEN '-' AND ':' THEN {finite(text)} END"
+    plain = f"CASE WHEN contains({text}, '\\') THEN {_text(text)} ELSE {text}[2:-2] END"
+    return f"CASE WHEN starts_with({text}, '\"') THEN {plain} END"
 
 
 def creative_from_json(json: str, slots: tuple[str, ...], found: str) -> Field:
