@@ -51,9 +51,46 @@ def fit_calibration(
         if np.abs(step).max() < FEWEST:
             break
     error = _slope_error(*_posterior(design, weights, centre, events, trials, dispersion), group)
-    off = float(weights[0] - 1)
-    slope = float(np.clip(1 + np.sign(off) * max(abs(off) - error, 0.0), 0.2, 3.0))
+    slope = _beyond(float(weights[0]), error)
     return Calibration(slope, float(weights[1] + centre - slope * centre))
+
+
+def comparison_slope(
+    logits: np.ndarray,
+    events: np.ndarray,
+    trials: np.ndarray,
+    dispersion: float,
+    group: np.ndarray,
+) -> float:
+    """The slope of the same prior by which row of its group each event fell on, likewise nearer to 1.
+
+    For groups whose level nobody learned: how they differ from each other says nothing of elements.
+    """
+    many = int(group.max(initial=-1)) + 1
+    exposed = np.log(np.maximum(trials, FEWEST))
+    fell, counted = np.bincount(group, events * logits, many), np.bincount(group, events, many)
+    slope, pulls, curvature = 1.0, np.zeros(many), 1 / PRIOR_SLOPE**2
+    for _ in range(STEPS):
+        odds = slope * logits + exposed
+        peak = np.full(many, -np.inf)
+        np.maximum.at(peak, group, odds)
+        share = np.exp(odds - peak[group])
+        share /= np.bincount(group, share, many)[group]
+        mean = np.bincount(group, share * logits, many)
+        varies = np.bincount(group, share * (logits - mean[group]) ** 2, many)
+        pulls = (counted * mean - fell) / dispersion
+        curvature = float(counted @ varies) / dispersion + 1 / PRIOR_SLOPE**2
+        step = (float(pulls.sum()) + (slope - 1) / PRIOR_SLOPE**2) / curvature
+        slope -= float(np.clip(step, -1, 1))
+        if abs(step) < FEWEST:
+            break
+    return _beyond(slope, float(np.sqrt(max(1 / curvature, float(pulls @ pulls) / curvature**2))))
+
+
+def _beyond(slope: float, error: float) -> float:
+    """The slope one standard error nearer to 1, and 1 where it is within that."""
+    off = slope - 1
+    return float(np.clip(1 + np.sign(off) * max(abs(off) - error, 0.0), 0.2, 3.0))
 
 
 def _posterior(

@@ -15,7 +15,7 @@ from model.codes import coded
 from model.determinism import deterministic
 from model.elements import Elements
 from model.processes import ALONE, Processes
-from model.reward.calibration import Calibration, fit_calibration, level_shift
+from model.reward.calibration import Calibration, comparison_slope, fit_calibration, level_shift
 from model.reward.compact import only_used
 from model.reward.config import RewardConfig
 from model.reward.dispersion import estimated
@@ -217,10 +217,19 @@ def _calibrated(
     logits = [_log_odds(reward, bags, elements) for bags in parts]
     clicks = [np.minimum(bags.clicks, bags.impressions) for bags in parts]
     displays = [bags.impressions for bags in parts]
-    product = coded(parts[0].product_id)[1]
-    slope = fit_calibration(logits[0], clicks[0], displays[0], config.dispersion, product).slope
+    slope = _slope(parts[0], parts[1], logits[0], config.dispersion)
     pooled, counted, shown = (np.concatenate(both) for both in (logits, clicks, displays))
     return level_shift(pooled, counted, shown, slope)
+
+
+def _slope(valid: Bags, train: Bags, logits: np.ndarray, dispersion: float) -> float:
+    """Of the tuning rows; of those of a product among each other where none is known."""
+    names, group = coded(valid.product_id)
+    known = np.isin(names, coded(train.product_id)[0]).any()
+    clicks, displays = np.minimum(valid.clicks, valid.impressions), valid.impressions
+    if known:
+        return fit_calibration(logits, clicks, displays, dispersion, group).slope
+    return comparison_slope(logits, clicks, displays, dispersion, group)
 
 
 def _log_odds(reward: Reward, bags: Bags, elements: Elements) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from model.reward.calibration import fit_calibration, level_shift
+from model.reward.calibration import comparison_slope, fit_calibration, level_shift
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:
@@ -48,3 +48,21 @@ def test_the_level_expects_as_many_events_as_were_counted() -> None:
     z, events = clicked(1.0, 5_000, 4)
     told = level_shift(z + 1.3, events, np.ones(len(z)), 0.9)
     assert abs(sigmoid(told.slope * (z + 1.3) + told.shift).sum() / events.sum() - 1) < 1e-6
+
+
+def test_levels_of_unknown_groups_do_not_pass_for_the_slope_of_elements() -> None:
+    """Groups of high levels show what predicts more, which within a group is as steep as it says."""
+    rng = np.random.default_rng(5)
+    group, within = np.repeat(np.arange(800), 5), 0.2 * rng.normal(size=4_000)
+    theme = 0.2 * rng.normal(size=800)
+    z = -3 + within + theme[group]
+    for true in (1.0, 0.4):
+        odds = -3 + true * within + (4 * theme + 0.3 * rng.normal(size=800))[group]
+        trials = np.full(4_000, 1_000.0)
+        events = rng.binomial(1_000, sigmoid(odds)).astype(float)
+        pooled = fit_calibration(z, events, trials, 2.0, group).slope
+        found = comparison_slope(z, events, trials, 2.0, group)
+        assert pooled > 1.5
+        assert abs(found - true) < 0.15
+    assert comparison_slope(z, 0 * events, trials, 2.0, group) == 1
+    assert comparison_slope(z, events, trials, 2.0, np.arange(4_000)) == 1
