@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from scipy.stats import t
 from torch import Tensor
 
 from benchmarks.generator_worlds import CONTEXT, Planted, learned
@@ -21,7 +22,6 @@ from model.generator.config import GeneratorConfig
 from model.generator.fit import fit_generator
 
 SIZES = ((20, 5), (60, 4), (8, 8))  # products, candidates a slot
-T95 = 2.07  # Student's, 23 degrees of freedom
 
 
 class Lagging:
@@ -31,7 +31,7 @@ class Lagging:
         self.weight = config.kl_weight
 
     def __call__(self, kl: Tensor, config: GeneratorConfig) -> Tensor:
-        now, found = self.weight, float(kl)
+        now, found = self.weight, float(kl.detach())
         if found > 1.2 * config.kl_target:
             self.weight *= 1.05
         elif found < config.kl_target / 1.2:
@@ -75,7 +75,7 @@ def main() -> None:
             f"distinct {distinct.mean():.2f}, {len(every)} runs"
         )
     apart = np.array([found["as it is"][0] - found["lagging"][0] for found in every])
-    half = T95 * apart.std(ddof=1) / len(apart) ** 0.5
+    half = t.ppf(0.975, len(apart) - 1) * apart.std(ddof=1) / len(apart) ** 0.5
     print(
         f"closes more by {apart.mean():+.3f} ({apart.mean() - half:+.3f} to {apart.mean() + half:+.3f})"
     )

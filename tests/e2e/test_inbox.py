@@ -152,11 +152,11 @@ def test_an_approval_by_browser_is_in_the_ledger_with_who_and_why(place, tmp_pat
         options.add_argument(flag)
     service = webdriver.ChromeService(shutil.which("chromedriver"))
     browser = webdriver.Chrome(options=options, service=service)
-    stale = (exceptions.StaleElementReferenceException, exceptions.NoSuchElementException)
+    between = (exceptions.WebDriverException,)  # two pages: no element yet, a stale one, no node
 
     def awaited(text: str) -> None:
         """The page that a key has led to says this."""
-        WebDriverWait(browser, 20, ignored_exceptions=stale).until(
+        WebDriverWait(browser, 20, ignored_exceptions=between).until(
             lambda seen: text in seen.find_element(By.TAG_NAME, "main").text
         )
 
