@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from components.errors import Refused, WrongUse
-from components.evaluate_candidate.judged import Judged, look_at
+from components.evaluate_candidate.judged import look_at
 from components.evaluate_candidate.stage import outcomes_of, scores_of
 from components.train_reward.stage import Settings as JudgeSettings
 from components.training_set import TrainingSet
@@ -60,15 +60,11 @@ def measure(
         "target": target,
         "level": LEVEL,
         "reward_model": to_tree(scores),
-        "outcomes": _outcomes(seen, drawn),
+        "outcomes": outcomes_of(seen, level=LEVEL, **drawn),
     }
     if out is not None:
         write_json(told, out)
     return {**told, "out": None if out is None else str(out), "exit_code": 0 if known else HELD}
-
-
-def _outcomes(seen: Judged, drawn: dict[str, int]) -> dict[str, Any]:
-    return outcomes_of(seen, level=LEVEL, **drawn)
 
 
 def _known(opened: Bundle, other: Bundle | None, elements: Path | None) -> Elements:

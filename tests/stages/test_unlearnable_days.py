@@ -8,21 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tiny_logs import DS, impression, write_catalog, write_good_day, write_lines
+from told_days import write_config
 from typer.testing import CliRunner
 
 from components.errors import Refused
 from components.sql import within
 from pipelines import cli
-
-CONFIG = """\
-name: tiny
-logs: {root}/logs
-catalog: {root}/catalog
-store: {root}/store
-slots: [title, image]
-context: {{device: categorical, hour: number}}
-window_days: 3
-"""
 
 
 def embedded(root: Path, odd: list[float]) -> None:
@@ -75,8 +66,7 @@ def test_a_day_that_cannot_be_learned_from_is_refused_with_the_reason(
     write, more, reason = BAD[name]
     write_catalog(tmp_path)
     write(tmp_path)
-    file = tmp_path / "tiny.yaml"
-    file.write_text(CONFIG.format(root=tmp_path) + more)
+    file = write_config(tmp_path, more)
     told = CliRunner().invoke(
         cli.app,
         ["run", "--ds", DS, "--config", str(file), "--until", "train_reward", "--json"],
@@ -90,8 +80,7 @@ def test_a_day_that_cannot_be_learned_from_is_refused_with_the_reason(
 def test_work_that_memory_cannot_hold_is_refused_with_what_to_raise(tmp_path: Path) -> None:
     write_catalog(tmp_path)
     good(tmp_path)
-    file = tmp_path / "tiny.yaml"
-    file.write_text(CONFIG.format(root=tmp_path) + "ingest: {memory: 8MB}\n")
+    file = write_config(tmp_path, "ingest: {memory: 8MB}\n")
     told = CliRunner().invoke(cli.app, ["run", "--ds", DS, "--config", str(file)])
     assert told.exit_code == 4
     said = "a day's rows and catalog did not fit in 8MB of memory, which follows from ingest.memory"
