@@ -25,7 +25,8 @@ from model.bags import Bags, read_bags
 from model.determinism import deterministic
 from model.reward.compact import only_used
 from model.reward.config import RewardConfig
-from model.reward.encoding import ElementInputs, Encoding, fit_encoding
+from model.reward.encoding import ElementInputs, Encoding
+from model.reward.encoding_fit import fit_encoding
 from model.reward.loss import binomial_loss, comparison_loss
 from model.reward.network import Batch, RewardNetwork
 from model.reward.rows import Rows, member_weights, rows_of

@@ -1,10 +1,7 @@
 """How products, contexts and elements become numbers; fixed when training starts."""
 
-import json
-import zlib
-from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -12,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.bags import Bags
-from model.elements import Elements, pack
-from model.reward.history import even, first_history, lift_places, scale_of, untold
-from model.reward.smooth import Landmarks, fit_landmarks
-from model.reward.text import Grams, document_weights, weighted
+from model.elements import Elements
+from model.reward.history import even, untold
+from model.reward.keys import codes, contents_of, own_keys, salts, shared_keys
+from model.reward.smooth import Landmarks
+from model.reward.text import Grams, weighted
 
-MOST_VALUES = 256
 LANDMARKS = "landmarks."
 BEFORE = "before"
 
@@ -120,7 +116,7 @@ class Encoding:
 
     def product_codes(self, product_id: np.ndarray) -> np.ndarray:
         """(n,) int64, 0 for a product never trained on."""
-        return _codes(self._names[""], np.asarray(product_id).astype(str))
+        return codes(self._names[""], np.asarray(product_id).astype(str))
 
     def context_rows(self, context: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
         """(n, C) float32: one-hot with "other" first, numbers standardised and in bins."""
@@ -135,7 +131,7 @@ class Encoding:
     def _category(self, name: str, values: np.ndarray) -> np.ndarray:
         known = self._names[name]
         one_hot = np.zeros((len(values), len(known) + 1), np.float32)
-        one_hot[np.arange(len(values)), _codes(known, values.astype(str))] = 1
+        one_hot[np.arange(len(values)), codes(known, values.astype(str))] = 1
         return one_hot
 
     def _number(self, name: str, values: np.ndarray) -> np.ndarray:
@@ -165,19 +161,17 @@ class Encoding:
 
     def own_codes(self, elements: Elements) -> np.ndarray:
         """(m,) int64 code of each element's own id, 0 where it was never learned from."""
-        return _codes(np.array(self.own), _own_keys(elements))
+        return codes(np.array(self.own), own_keys(elements))
 
     def element_inputs(self, elements: Elements) -> ElementInputs:
         """What the network reads of these elements, known or new."""
-        contents = _contents(elements)
+        contents = contents_of(elements)
         return ElementInputs(
-            grams=weighted(contents, _salts(elements), self.idf),
+            grams=weighted(contents, salts(elements), self.idf),
             dense=torch.from_numpy(self._dense(elements)),
             smooth=torch.from_numpy(self._smooth(elements)),
-            shared=torch.from_numpy(
-                _codes(np.array(self.shared), _shared_keys(elements, contents))
-            ),
-            own=torch.from_numpy(_codes(np.array(self.own), _own_keys(elements))),
+            shared=torch.from_numpy(codes(np.array(self.shared), shared_keys(elements, contents))),
+            own=torch.from_numpy(codes(np.array(self.own), own_keys(elements))),
             slot=torch.from_numpy(elements.slot.astype(np.int64)),
         )
 
@@ -215,143 +209,6 @@ class Encoding:
         return np.concatenate(blocks, axis=1)
 
 
-def fit_encoding(
-    elements: Elements,
-    trained: np.ndarray,
-    bags: Bags,
-    kinds: Mapping[str, str],
-    buckets: int,
-    bins: int,
-    landmarks: int,
-) -> Encoding:
-    """The encoding of the training rows; `trained` are the rows of elements that were shown."""
-    shown = elements.take(trained)
-    contents, context = _contents(shown), bags.context
-    draft = Encoding(
-        slots=elements.slots,
-        context=dict(kinds),
-        categories={n: _values(context[n]) for n, k in kinds.items() if k != "number"},
-        numbers={n: _scale(context[n], bins) for n, k in kinds.items() if k == "number"},
-        products=sorted(set(bags.product_id.astype(str).tolist())),
-        shared=_repeated(shown, contents),
-        own=sorted(_own_keys(shown).tolist()),
-        embedding=[_embedding_scale(shown, slot) for slot in range(len(elements.slots))],
-        history={},
-        buckets=buckets,
-        idf=document_weights(contents, _salts(shown), buckets),
-        landmarks=[_fit_landmarks(shown, slot, landmarks) for slot in range(len(elements.slots))],
-        before=np.zeros((0, bags.history.shape[2]), np.float32),
-    )
-    return _with_history(draft, elements, bags)
-
-
-def _with_history(draft: Encoding, elements: Elements, bags: Bags) -> Encoding:
-    """The encoding with what was known before its rows were shown, and how it is made even."""
-    lifts = lift_places(elements.history_names)
-    rate = float(bags.clicks.sum() / max(bags.impressions.sum(), 1.0))
-    if not bags.history.shape[2]:
-        return replace(draft, history=scale_of(bags.history, lifts, rate))
-    own = draft.own_codes(elements)
-    before = first_history(bags, own, len(draft.own))
-    here = bags.element >= 0
-    left = untold(bags.history[here], own[bags.element[here]], before)
-    return replace(draft, before=before, history=scale_of(left, lifts, rate))
-
-
-def _codes(names: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """(n,) int64 position + 1 of each value in the sorted vocabulary, 0 where it is not in it."""
-    if not len(names) or not len(values):
-        return np.zeros(len(values), np.int64)
-    place = np.minimum(np.searchsorted(names, values), len(names) - 1)
-    return np.where(names[place] == values, place + 1, 0).astype(np.int64)
-
-
-def _values(column: np.ndarray) -> list[str]:
-    values, counts = np.unique(column.astype(str), return_counts=True)
-    return sorted(values[np.argsort(-counts, kind="stable")[:MOST_VALUES]].tolist())
-
-
-def _scale(column: np.ndarray, bins: int) -> dict[str, Any]:
-    known = column[np.isfinite(column)]
-    if not len(known):
-        return {"mean": 0.0, "std": 1.0, "edges": []}
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))
-    return {
-        "mean": float(known.mean()),
-        "std": float(known.std()) or 1.0,
-        "edges": edges.tolist(),
-    }
-
-
-def _embedding_scale(shown: Elements, slot: int) -> dict[str, list[float]] | None:
-    """Mean by direction and one deviation for all: what hardly varies stays quiet."""
-    rows = _given(shown, slot)
-    if rows is None:
-        return None
-    mean = rows.mean(axis=0)
-    spread = float(np.sqrt(((rows - mean) ** 2).mean()))
-    return {"mean": mean.tolist(), "std": [spread if spread > 1e-8 else 1.0] * rows.shape[1]}
-
-
-def _fit_landmarks(shown: Elements, slot: int, most: int) -> Landmarks | None:
-    rows = _given(shown, slot)
-    return None if rows is None else fit_landmarks(rows, most)
-
-
-def _given(shown: Elements, slot: int) -> np.ndarray | None:
-    """(k, d) float64 embeddings of the slot's elements that have one; None where none has."""
-    given = shown.embedding[slot]
-    if given is None:
-        return None
-    rows = given[(shown.slot == slot) & given.any(axis=1)].astype(np.float64)
-    return rows if len(rows) else None
-
-
 def _landmarks_of(arrays: Mapping[str, np.ndarray], prefix: str) -> Landmarks | None:
     found = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
     return Landmarks.of(found) if found else None
-
-
-def _contents(elements: Elements) -> list[str]:
-    """Each element's text with its attributes as words name=value."""
-    texts, given = elements.text.tolist(), elements.attributes.tolist()
-    worded = {told: _worded(told) for told in set(given)}
-    return [
-        f"{text} {worded[told]}" if told else text for text, told in zip(texts, given, strict=True)
-    ]
-
-
-def _worded(attributes: str) -> str:
-    """Canonical JSON as words name=value."""
-    named = json.loads(attributes) if attributes else {}
-    return " ".join(f"{name}={value}".replace(" ", "_") for name, value in named.items())
-
-
-def _salts(elements: Elements) -> list[str]:
-    return list(map(str, elements.slot.tolist()))
-
-
-def _own_keys(elements: Elements) -> np.ndarray:
-    return pack(elements.product_id, elements.slot, elements.element_id)
-
-
-def _shared_keys(elements: Elements, contents: list[str]) -> np.ndarray:
-    digests = [
-        format(zlib.crc32(_bytes(elements, i), zlib.crc32(content.encode())), "08x")
-        for i, content in enumerate(contents)
-    ]
-    return pack(elements.slot, elements.element_id, np.array(digests, object))
-
-
-def _bytes(elements: Elements, row: int) -> bytes:
-    given = elements.embedding[elements.slot[row]]
-    return b"" if given is None else given[row].tobytes()
-
-
-def _repeated(shown: Elements, contents: list[str]) -> list[str]:
-    """Keys of elements that several products share."""
-    owners: dict[str, set[str]] = defaultdict(set)
-    keys = _shared_keys(shown, contents).tolist()
-    for key, product in zip(keys, shown.product_id.tolist(), strict=True):
-        owners[key].add(product)
-    return sorted(key for key, products in owners.items() if len(products) > 1)

@@ -19,7 +19,8 @@ from model.reward.calibration import Calibration, comparison_slope, fit_calibrat
 from model.reward.compact import only_used
 from model.reward.config import RewardConfig
 from model.reward.dispersion import estimated
-from model.reward.encoding import Encoding, fit_encoding
+from model.reward.encoding import Encoding
+from model.reward.encoding_fit import fit_encoding
 from model.reward.network import HEADS, VALUE, RewardNetwork, learning_gib
 from model.reward.reward import Reward
 from model.reward.rows import member_weights, rows_of, tuning_of

@@ -10,7 +10,7 @@ from planted import CONTEXT, Planted, planted
 from benchmarks.reward_static import How, StaticStep, as_kind, both_logits
 from model.reward.compact import only_used, renamed
 from model.reward.config import RewardConfig
-from model.reward.encoding import fit_encoding
+from model.reward.encoding_fit import fit_encoding
 from model.reward.network import RewardNetwork
 from model.reward.rows import member_weights, rows_of
 from model.reward.training import Learner, Lesson, needed
