@@ -1,21 +1,41 @@
 """The daily graph as the YAML that a Kubeflow cluster takes."""
 
 import argparse
+import tempfile
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from pipelines.placement import Step
+
+_STEPS = TypeAdapter(dict[str, Step])
 
 
 def compile_daily(target: Path, steps: Mapping[str, Step] | None = None) -> Path:
     """Writes the pipeline's YAML (IR and platform parts), pods as `steps` says; returns its path."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(compiled_yaml(steps or {}))
+    return target
+
+
+def compiled_yaml(steps: Mapping[str, Step]) -> bytes:
+    """What `compile_daily` writes; KFP takes seconds for it, so a process does each graph once."""
+    return _compiled(_STEPS.dump_json(dict(sorted(steps.items()))))
+
+
+@lru_cache(maxsize=16)
+def _compiled(steps: bytes) -> bytes:
     from kfp import compiler
 
     from pipelines.daily import graph
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(graph(steps or {}), package_path=str(target))
-    return target
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "daily.yaml")
+        daily = graph(_STEPS.validate_json(steps))
+        compiler.Compiler().compile(daily, package_path=str(target))
+        return target.read_bytes()
 
 
 def main() -> None:
