@@ -18,13 +18,15 @@ from examples.loop.world import World
 AS_PUBLISHED = "as published"
 RECIPES = {
     AS_PUBLISHED: RECIPE,
-    "as before": replace(RECIPE, uniform=0.02, temperature=0.02),  # until 2026-11-25
-    "half the exploration": replace(RECIPE, explore=0.01, uniform=0.0025),
-    "a quarter of the temperature": replace(RECIPE, temperature=RECIPE.temperature / 4),
-    "a member drawn for each request": replace(RECIPE, sampled=True),
+    "no drawn rewards": replace(RECIPE, sampled=0.0, temperature=0.05),  # until 2026-11-28
+    "drawn rewards only": replace(RECIPE, sampled=1 - RECIPE.explore - RECIPE.uniform),
+    "drawn twice as far": replace(RECIPE, deviation=2 * RECIPE.deviation),
+    "drawn half as far": replace(RECIPE, deviation=RECIPE.deviation / 2),
     "no generator": replace(RECIPE, generator=None),
     "twice the steps": replace(RECIPE, reward=replace(RECIPE.reward, steps=320)),
-    "arg-max": replace(RECIPE, generator=None, explore=0.0, uniform=0.0, temperature=1e-6),
+    "arg-max": replace(
+        RECIPE, generator=None, explore=0.0, uniform=0.0, sampled=0.0, temperature=1e-6
+    ),
 }
 
 

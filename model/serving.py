@@ -1,7 +1,8 @@
 """The published policy (CONTRACT 5): a distribution over allowed combinations, exact to the digit.
 
-pi = (1 - explore - uniform) * softmax(reward / temperature) over K(x)
-     + explore * generator + uniform * uniform over the allowed.
+pi = (1 - explore - uniform - sampled) * softmax(reward / temperature) over K(x)
+     + explore * generator + uniform * uniform over the allowed
+     + sampled * the mean over drawn rewards of each one's softmax over its own best.
 Everything that is published, logged or judged goes through the same mixture in float64, so the
 propensity that is logged is the probability that was used.
 """
@@ -28,6 +29,7 @@ from model.generator.cells import (
 )
 from model.generator.mixture import Batch, Mixture
 from model.generator.policy import Generator
+from model.generator.sampled import sampled_set
 from model.generator.search import score
 from model.generator.stock import Stock, Stocked
 from model.reward.scoring import RewardModel
@@ -225,8 +227,10 @@ class ServingPolicy:
         asked = held.proposer.asked(product, context, pieces)
         learned = self.generator is not None
         requests = Requests(held.proposer, learned, asked, pieces, kind)
-        kept = candidate_set(requests, self.mixture.candidates, self.mixture.temperature)
-        return Batch(requests, kept, cells)
+        mix = self.mixture
+        kept = candidate_set(requests, mix.candidates, mix.temperature)
+        bold = sampled_set(requests, mix.deviation, mix.temperature) if mix.sampled else None
+        return Batch(requests, kept, bold, cells)
 
     def _batches(
         self,

@@ -131,14 +131,29 @@ class Identity(Frozen):
 
 
 class Publish(Frozen):
-    """CONTRACT 5: shares of exploration, candidates, temperature relative to the mean reward."""
+    """CONTRACT 5: shares of exploration, candidates, temperature relative to the mean reward.
+
+    sampled: the share of displays that follow rewards drawn from the ensemble, `deviation` of its
+    own distance off the mean one; it learns faster and earns less today (docs/contract.md).
+    """
 
     explore: Share = 0.02
     uniform: Share = 0.02
+    sampled: Share = 0.0
+    deviation: Positive = 0.3
     temperature: Positive = 0.02
     candidates: Count = 32
     cells: tuple[str, ...] | None = None
     top: Count = 20
+
+    @model_validator(mode="after")
+    def _one_distribution(self) -> "Publish":
+        if self.explore + self.uniform + self.sampled > 1:
+            raise ValueError(
+                f"explore {self.explore}, uniform {self.uniform} and sampled {self.sampled} add up "
+                "to more than 1; expected shares of all displays"
+            )
+        return self
 
 
 class Gate(Frozen):
@@ -234,6 +249,11 @@ class Config(Frozen):
         strangers = set(self.publish.cells or ()) - set(self.context)
         if strangers:
             raise ValueError(f"publish.cells names no context: {', '.join(sorted(strangers))}")
+        if self.publish.sampled and self.train_reward.options.get("members") == 1:
+            raise ValueError(
+                "publish.sampled needs rewards to draw, and train_reward.options.members is 1; "
+                "expected 2 members or more, or publish.sampled: 0"
+            )
         try:
             check_test_traffic(self.quality.test_traffic, self.context)
         except ValueError as error:

@@ -91,6 +91,8 @@ def plan_of(config: Config, work: str, tracking_uri: str, author: str) -> dict[s
             target=config.reward.target,
             explore=config.publish.explore,
             uniform=config.publish.uniform,
+            sampled=config.publish.sampled,
+            deviation=config.publish.deviation,
             temperature=config.publish.temperature,
             candidates=config.publish.candidates,
             device=config.train_generator.device,

@@ -58,10 +58,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--products", type=int, default=32)
     parser.add_argument("--cpu", action="store_true", help="processor time instead of the clock's")
+    parser.add_argument("--sampled", type=float, default=0.0, help="share of drawn rewards")
     asked, _ = parser.parse_known_args(arguments)
     clock = process_time if asked.cpu else perf_counter
     torch.set_num_threads(1)
-    policy = policy_of(asked.products)
+    policy = policy_of(asked.products, asked.sampled)
     print(f"choose: 4 slots x 16 candidates, 32 reranked, {asked.products} products, one core, ms")
     print(
         "| requests | products are | encoder | pointer | reward | bare | choose p50 | p99 | ratio | without encoder |"

@@ -24,12 +24,12 @@ def world_of(products: int) -> tuple[Planted, Bags]:
     return world, replace(bags, context={**bags.context, "hour": hour})
 
 
-def policy_of(products: int) -> ServingPolicy:
+def policy_of(products: int, sampled: float = 0.0) -> ServingPolicy:
     """Trained for a moment: what is timed does not depend on what was learned."""
     world, bags = world_of(products)
     reward = learned(world, bags, steps=20)
     generator, _ = fit_generator(bags, world.elements, Rules(), reward, CONTEXT, QUICK, seed=0)
-    mixture = Mixture(temperature=0.02 * reward.base_rate, candidates=RERANKED)
+    mixture = Mixture(temperature=0.02 * reward.base_rate, candidates=RERANKED, sampled=sampled)
     return ServingPolicy(reward, generator, world.elements, Rules(), mixture, CONTEXT)
 
 

@@ -41,6 +41,8 @@ class Settings(Frozen):
     target: str
     explore: float
     uniform: float
+    sampled: float
+    deviation: float
     temperature: float
     candidates: int
     seed: int
@@ -140,6 +142,8 @@ def _described(day: Day, settings: Settings, rules: Rules) -> dict[str, object]:
         "mixture": {
             "explore": settings.explore,
             "uniform": settings.uniform,
+            "sampled": settings.sampled,
+            "deviation": settings.deviation,
             "temperature": settings.temperature * max(trained.base_reward, 1e-6),
             "candidates": settings.candidates,
         },

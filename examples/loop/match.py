@@ -16,7 +16,9 @@ ARGMAX = "arg-max of the reward"
 
 def players_of(world: World) -> list[Player]:
     """Every policy, at its start."""
-    greedy = replace(RECIPE, generator=None, explore=0.0, uniform=0.0, temperature=1e-6)
+    greedy = replace(
+        RECIPE, generator=None, explore=0.0, uniform=0.0, sampled=0.0, temperature=1e-6
+    )
     return [
         Published(OURS, world, RECIPE, world.seed),
         Published(ARGMAX, world, greedy, world.seed),

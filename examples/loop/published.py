@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from examples.loop.bags import halves, unseen
-from examples.loop.ensemble import members
 from examples.loop.features import PAIR
 from examples.loop.world import KINDS, Requests, Shown, World
 from model.bags import Bags
@@ -30,8 +29,9 @@ class Recipe:
     generator: GeneratorConfig | None = None
     explore: float = 0.02
     uniform: float = 0.005
+    sampled: float = 0.0
+    deviation: float = 0.3
     temperature: float = 0.05
-    sampled: bool = False  # the softmax follows a member of the ensemble drawn for the request
     window: int = 60  # days
 
 
@@ -58,7 +58,7 @@ class Published:
     def __init__(self, name: str, world: World, recipe: Recipe, seed: int):
         self.name, self.world, self.recipe, self.seed = name, world, recipe, seed
         self._days: list[Shown] = []
-        self._policies: list[ServingPolicy] = []
+        self._policy: ServingPolicy | None = None
 
     def learn(self, shown: Shown) -> None:
         """Publishes the policy of the next day."""
@@ -68,9 +68,9 @@ class Published:
         train, valid = halves(self.world, self._days, HELD, np.random.default_rng(spread))
         elements = self.world.elements
         reward = fit_reward(train, valid, elements, KINDS, self.recipe.reward, seed=seed)
-        self._policies = self._published(reward, train, seed)
+        self._policy = self._published(reward, train, seed)
 
-    def _published(self, reward: Reward, train: Bags, seed: int) -> list[ServingPolicy]:
+    def _published(self, reward: Reward, train: Bags, seed: int) -> ServingPolicy:
         recipe, world, generator = self.recipe, self.world, None
         if recipe.generator is not None:
             generator, _ = fit_generator(
@@ -79,22 +79,16 @@ class Published:
         mixture = Mixture(
             explore=recipe.explore,
             uniform=recipe.uniform,
+            sampled=recipe.sampled,
+            deviation=recipe.deviation,
             temperature=recipe.temperature * reward.base_rate,
         )
-        believed = members(reward, recipe.reward.members) if recipe.sampled else [reward]
-        return [
-            ServingPolicy(one, generator, world.elements, world.rules, mixture, KINDS)  # type: ignore[arg-type]
-            for one in believed
-        ]
+        return ServingPolicy(reward, generator, world.elements, world.rules, mixture, KINDS)
 
     def choose(self, requests: Requests, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """(place (n,), exact propensity (n,))."""
+        assert self._policy is not None, "the first day's logs come before the first choice"
         asked = unseen(self.world, requests)
-        which = rng.integers(len(self._policies), size=len(requests.product))
-        element = np.zeros_like(asked.element)
-        for number, policy in enumerate(self._policies):
-            rows = np.flatnonzero(which == number)
-            element[rows] = policy.sample(asked.take(rows), 1, rng)[:, 0]
-        shown = replace(asked, element=element)
-        chance = np.mean([policy.propensity(shown) for policy in self._policies], axis=0)
+        element = self._policy.sample(asked, 1, rng)[:, 0]
+        chance = self._policy.propensity(replace(asked, element=element))
         return self.world.places(requests.product, element), chance

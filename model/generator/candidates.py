@@ -61,7 +61,8 @@ def candidate_set(requests: Requests, candidates: int, temperature: float) -> Ca
     """K(x) of the requests, at most `candidates` combinations each, with its softmax."""
     grain = GRAINS * temperature
     halved = requests.kind != ALL and requests.learned
-    kept, known = _best(requests, candidates // 2 if halved else candidates, grain)
+    k = candidates // 2 if halved else candidates
+    kept, known = best_combinations(requests, requests.pieces, k, grain)
     if halved:
         proposed, fresh = _proposed(requests, kept, known, candidates)
         kept, known = torch.cat([kept, proposed], dim=1), torch.cat([known, fresh], dim=1)
@@ -69,13 +70,18 @@ def candidate_set(requests: Requests, candidates: int, temperature: float) -> Ca
     return CandidateSet(kept, reward, torch.softmax(reward / temperature, dim=1))
 
 
-def _best(requests: Requests, k: int, grain: float) -> tuple[Tensor, Tensor]:
-    """(the combinations of highest reward (B, k, S), which of them are no padding (B, k))."""
-    lattice, product = requests.proposer.lattice, requests.product
+def best_combinations(
+    requests: Requests, pieces: Scores, k: int, grain: float, rewards: int = 1
+) -> tuple[Tensor, Tensor]:
+    """(the combinations of highest reward (rewards x B, k, S), which of them are no padding).
+
+    pieces: of every request, for so many rewards one after the other.
+    """
+    lattice, product = requests.proposer.lattice, np.tile(requests.product, rewards)
     if requests.kind == SEARCHED:
-        found = beam_top(requests.pieces, lattice, product, k, grain)
+        found = beam_top(pieces, lattice, product, k, grain)
         return found.combinations, torch.isfinite(found.reward)
-    return exact_best(requests.pieces, lattice.spaces, product, k, grain)
+    return exact_best(pieces, lattice.spaces, product, k, grain, rewards)
 
 
 def _proposed(

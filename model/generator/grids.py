@@ -130,21 +130,22 @@ class Grids:
 
     def __init__(self, most: int = KEPT_CELLS):
         self._most, self._cells = most, 0
-        self._kept: OrderedDict[Space, Grid | None] = OrderedDict()
+        self._kept: OrderedDict[tuple[Space, int], Grid | None] = OrderedDict()
         self._lock = Lock()
 
-    def of(self, space: Space) -> Grid | None:
-        """The product's grid, made where it is not remembered."""
+    def of(self, space: Space, reward: int = 0) -> Grid | None:
+        """The product's grid for this one of several rewards, made where it is not remembered."""
         with self._lock:
-            return self._found(space)
+            return self._found(space, reward)
 
-    def _found(self, space: Space) -> Grid | None:
-        if space in self._kept:
-            self._kept.move_to_end(space)
-            return self._kept[space]
+    def _found(self, space: Space, reward: int) -> Grid | None:
+        key = space, reward
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
         shape = _shapes.of(space)
         grid = None if shape is None else Grid(shape)
-        self._kept[space] = grid
+        self._kept[key] = grid
         self._cells += _weight(grid)
         while self._cells > self._most and len(self._kept) > 1:
             self._cells -= _weight(self._kept.popitem(last=False)[1])

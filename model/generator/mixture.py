@@ -22,15 +22,22 @@ class Mixture:
 
     explore: float = 0.02
     uniform: float = 0.02
+    sampled: float = 0.0  # share that follows rewards drawn from the ensemble (sampled.py)
+    deviation: float = 0.3  # how far these lie off the mean one, of the ensemble's own distance
     temperature: float
     candidates: int = 32  # size of K(x)
     exact: int = ENUMERABLE  # legal combinations up to which K(x) holds the exact best rewards
 
     def __post_init__(self) -> None:
-        if not (self.explore >= 0 and self.uniform >= 0 and self.explore + self.uniform <= 1):
+        shares = (self.explore, self.uniform, self.sampled)
+        if not (min(shares) >= 0 and sum(shares) <= 1):
             raise ValueError(
-                f"mixture has explore {self.explore} and uniform {self.uniform}; expected two "
-                "shares of at least 0 whose sum is at most 1"
+                f"mixture has explore {self.explore}, uniform {self.uniform} and sampled "
+                f"{self.sampled}; expected shares of at least 0 whose sum is at most 1"
+            )
+        if not 0 < self.deviation < float("inf"):
+            raise ValueError(
+                f"mixture has deviation {self.deviation}; expected a number above 0, such as 0.3"
             )
         if not 0 < self.temperature < float("inf"):
             raise ValueError(
@@ -47,6 +54,7 @@ class Batch:
 
     requests: Requests
     kept: CandidateSet
+    bold: CandidateSet | None  # what drawn rewards would show, where the mixture has a share of it
     cells: np.ndarray  # (B,) int64
 
 
@@ -65,11 +73,15 @@ def probability(batch: Batch, row: Tensor, combinations: Tensor, mixture: Mixtur
     log_prob = requests.proposer.log_prob(requests.asked, row, combinations)
     product = torch.from_numpy(requests.asked.product)[row]
     even = torch.exp(-requests.proposer.lattice.log_count[product])[:, None]
-    return (
-        (1 - mixture.explore - mixture.uniform) * batch.kept.share_of(row, combinations)
+    rest = 1 - mixture.explore - mixture.uniform - mixture.sampled
+    chance = (
+        rest * batch.kept.share_of(row, combinations)
         + mixture.explore * log_prob.exp()
         + mixture.uniform * even * torch.isfinite(log_prob)
     )
+    if batch.bold is not None:
+        chance = chance + mixture.sampled * batch.bold.share_of(row, combinations)
+    return chance
 
 
 def drawn(
@@ -91,6 +103,10 @@ def drawn(
         other = proposer.sample(requests.asked, row[lines], draws, rng)
         own = torch.from_numpy(here)[lines][..., None]
         shown[lines] = torch.where(own, other, shown[lines])
+    if batch.bold is not None:
+        bold = torch.from_numpy(part >= 1 - mixture.sampled)[..., None]
+        drawn = _by_share(batch.bold, row, torch.from_numpy(rng.random(shape)))
+        shown = torch.where(bold, drawn, shown)
     return shown
 
 
@@ -132,16 +148,31 @@ def _likely(batch: Batch, width: int, mixture: Mixture) -> tuple[Tensor, Tensor,
     """(combinations (B, L, S), which are valid and not repeated, bound on all the others (B,))."""
     requests, kept = batch.requests, batch.kept
     beam = requests.proposer.beam(requests.asked, width)
-    inside = torch.isfinite(kept.reward)
-    same = (beam.combinations[:, :, None] == kept.combinations[:, None]).all(-1) & inside[:, None]
-    fresh = torch.isfinite(beam.log_prob) & ~same.any(2)
+    held, known = kept.combinations, torch.isfinite(kept.reward)
+    if batch.bold is not None:
+        bold = batch.bold.combinations
+        fresh = _firsts(bold, torch.isfinite(batch.bold.reward)) & ~_among(bold, held, known)
+        held, known = torch.cat([held, bold], dim=1), torch.cat([known, fresh], dim=1)
+    fresh = torch.isfinite(beam.log_prob) & ~_among(beam.combinations, held, known)
     log_count = requests.proposer.lattice.log_count[torch.from_numpy(requests.product)]
     bound = mixture.explore * beam.bound.exp() + mixture.uniform * torch.exp(-log_count)
     return (
-        torch.cat([kept.combinations, beam.combinations], dim=1),
-        torch.cat([inside, fresh], dim=1),
+        torch.cat([held, beam.combinations], dim=1),
+        torch.cat([known, fresh], dim=1),
         bound,
     )
+
+
+def _among(combinations: Tensor, others: Tensor, known: Tensor) -> Tensor:
+    """(B, n) which of (B, n, S) are among the known ones of others (B, m, S)."""
+    same = (combinations[:, :, None] == others[:, None]).all(-1)
+    return (same & known[:, None]).any(2)
+
+
+def _firsts(combinations: Tensor, known: Tensor) -> Tensor:
+    """(B, n) which of the known ones of (B, n, S) stand there for the first time."""
+    same = (combinations[:, :, None] == combinations[:, None]).all(-1) & known[:, None]
+    return known & ~same.tril(-1).any(2)
 
 
 def _searched(batch: Batch, at: int, k: int, mixture: Mixture) -> Ranking:
@@ -153,8 +184,8 @@ def _searched(batch: Batch, at: int, k: int, mixture: Mixture) -> Ranking:
     else:
         one = requests.asked.take(np.array([at]))
         beam = requests.proposer.beam(one, max(k, WIDEST))
-        both = torch.cat([batch.kept.combinations[at], beam.combinations[0]])
-        held = torch.unique(both, dim=0)[None]
+        every = [one.combinations[at] for one in (batch.kept, batch.bold) if one is not None]
+        held = torch.unique(torch.cat([*every, beam.combinations[0]]), dim=0)[None]
     chance = probability(batch, row, held, mixture)[0]
     reward = score(requests.pieces.take(row), held)[0]
     return _ranking(held[0], chance, reward, k)

@@ -60,10 +60,20 @@ def exact_top(
 
 
 def exact_best(
-    pieces: Scores, spaces: Sequence[Space], product: np.ndarray, k: int, grain: float
+    pieces: Scores,
+    spaces: Sequence[Space],
+    product: np.ndarray,
+    k: int,
+    grain: float,
+    rewards: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    """The combinations (B, k, S) of `exact_top`, and which of them are no padding (B, k)."""
-    sizes = np.array([_listable(space) for space in spaces])
+    """The combinations (B, k, S) of `exact_top`, and which of them are no padding (B, k).
+
+    rewards: of how many the B requests ask, one after the other; each one's grids are kept apart.
+    """
+    sizes = np.tile([_listable(space) for space in spaces], rewards)
+    asked = np.arange(len(product)) * rewards // max(len(product), 1)
+    product, spaces = product + len(spaces) * asked, [*spaces] * rewards
     best = torch.full((len(product), k, len(spaces[0].candidates)), -1, dtype=torch.int64)
     left = np.arange(len(product))
     if len(product) == 1 and sizes[product[0]] >= k and fits(pieces):
@@ -72,7 +82,7 @@ def exact_best(
             only = torch.zeros(1, dtype=torch.int64)
             return best_of_grids(pieces, [grid], only, k, grain), torch.ones(1, k, dtype=torch.bool)
     if fits(pieces):
-        left = _by_grids(pieces, spaces, product, best, grain)
+        left = _by_grids(pieces, spaces, product, best, grain, len(spaces) // rewards)
     for run in _runs(product[left], sizes):
         rows = left[run]
         listings = {p: listing_of(spaces[p]) for p in set(product[rows].tolist())}
@@ -84,11 +94,19 @@ def exact_best(
 
 
 def _by_grids(
-    pieces: Pieces, spaces: Sequence[Space], product: np.ndarray, best: Tensor, grain: float
+    pieces: Pieces,
+    spaces: Sequence[Space],
+    product: np.ndarray,
+    best: Tensor,
+    grain: float,
+    apart: int,
 ) -> np.ndarray:
-    """Writes into `best` what the products' grids tell; the requests of other products."""
+    """Writes into `best` what the products' grids tell; the requests of other products.
+
+    apart: how many products a reward has.
+    """
     used, first, which = np.unique(product, return_index=True, return_inverse=True)
-    grids = [_grids.of(spaces[at]) for at in used.tolist()]
+    grids = [_grids.of(spaces[at], at // apart) for at in used.tolist()]
     alike = _alike(mode(pieces.factor, 3), first, which)
     shapes = [
         id(grid.shape) if grid and same else 0 for grid, same in zip(grids, alike, strict=True)

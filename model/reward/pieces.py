@@ -94,6 +94,23 @@ class Pieces:
         mean, spread = self._earned(list(each.flatten(1, 2).unbind(-1)))
         return mean.view(each.shape[:3]), spread.view(each.shape[:3])
 
+    def drawn(self, deviation: float) -> tuple[int, "Pieces"]:
+        """(D, pieces (D x B) of one member each): two rewards for each member off the mode, this
+        share of the way to it and as far away from it."""
+        others = self.base.shape[1] - 1
+        step = deviation * torch.tensor([1.0, -1.0], dtype=self.base.dtype, device=self.base.device)
+
+        def moved(part: Tensor, axis: int) -> Tensor:
+            first = part.narrow(axis, 0, 1)
+            off = (part.narrow(axis, 1, others) - first).movedim(axis, 0)
+            each = first.movedim(axis, 0) + step.view(2, 1, *[1] * (part.dim() - 1)) * off
+            return each.flatten(0, 2).unsqueeze(axis)
+
+        scale = replace(self.scale, worth=self.scale.worth.repeat(2 * others))
+        return 2 * others, Pieces(
+            moved(self.base, 1), moved(self.unary, 3), moved(self.factor, 3), scale
+        )
+
     @property
     def heads(self) -> int:
         """How many heads the target needs."""

@@ -32,6 +32,13 @@ class Scores(Protocol):
         """(B, S, K) mean and spread of each candidate shown alone; anything where there is none."""
         ...
 
+    def drawn(self, deviation: float) -> tuple[int, Self]:
+        """(D, the scores of D rewards that may be true as well, all requests for each in turn).
+
+        deviation: how far these lie off the mean one, of the model's own doubt.
+        """
+        ...
+
 
 class Kept(Protocol):
     """The candidates of P products, read once, to be met with any context."""

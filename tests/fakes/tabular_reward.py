@@ -39,6 +39,14 @@ class TabularPieces:
     def mean(self, combinations: Tensor) -> Tensor:
         return self.score(combinations)[0]
 
+    def drawn(self, deviation: float) -> tuple[int, "TabularPieces"]:
+        """Four tables whose every second candidate is better and the others worse, and reverse."""
+        wave = torch.cos(torch.pi * torch.arange(self.alone.shape[2], dtype=self.alone.dtype))
+        steps = [wave * 10 * side * deviation * self.doubt for side in (1, -1)]
+        shifted = [self.alone + step for step in (*steps, steps[0].flip(1), steps[1].flip(1))]
+        every = torch.arange(len(self.alone)).repeat(4)
+        return 4, replace(self.take(every), alone=torch.cat(shifted))
+
     def singles(self) -> tuple[Tensor, Tensor]:
         mean = torch.sigmoid(self.base + self.alone)
         return mean, mean * self.doubt

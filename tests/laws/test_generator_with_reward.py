@@ -53,9 +53,10 @@ def test_policy_and_generator_earn_more_than_the_log_and_than_chance(world):
     assert true_value(shop, served, bags) > 1.25 * max(logged, chance)
 
 
-def test_propensities_agree_with_the_distribution_to_the_rewards_own_precision(world):
+@pytest.mark.parametrize("sampled", [0.0, 0.5])
+def test_propensities_agree_with_the_distribution_to_the_rewards_own_precision(world, sampled):
     _, bags, _, _ = world
-    policy = policy_of(world, Mixture(temperature=0.003))
+    policy = policy_of(world, Mixture(temperature=0.003, sampled=sampled))
     together = policy.propensity(bags.take(np.arange(2000)))
     alone = [policy.propensity(bags.take(np.array([row])))[0] for row in range(20)]
     np.testing.assert_allclose(alone, together[:20], rtol=1e-4)

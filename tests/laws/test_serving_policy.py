@@ -283,6 +283,9 @@ def test_a_context_value_never_seen_or_missing_is_served(policy):
         {"temperature": 1.0, "explore": 0.7, "uniform": 0.7},
         {"temperature": 1.0, "explore": -0.1},
         {"temperature": 1.0, "candidates": 1},
+        {"temperature": 1.0, "sampled": 0.97},
+        {"temperature": 1.0, "sampled": -0.1},
+        {"temperature": 1.0, "deviation": 0.0},
     ],
 )
 def test_a_mixture_that_is_no_distribution_is_refused(wrong):

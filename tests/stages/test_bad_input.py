@@ -203,6 +203,8 @@ def test_a_ds_that_is_no_day_is_wrong_use_and_touches_nothing(
         ("seed: many\n", "seed"),
         ("optional_slots: [subtitle]\n", "subtitle"),
         ("quality: {quarantined_share: 5}\n", "quality.quarantined_share"),
+        ("publish: {explore: 0.5, sampled: 0.5}\n", "uniform 0.02 and sampled 0.5 add up"),
+        ("publish: {sampled: 0.1}\ntrain_reward: {options: {members: 1}}\n", "needs rewards to"),
     ],
 )
 def test_a_config_that_is_not_as_expected_is_wrong_use(good: Path, more: str, found: str) -> None:

@@ -76,7 +76,7 @@ def test_bags_keep_every_display_and_click(world, start):
     assert (train.clicks <= train.impressions).all()
 
 
-@pytest.mark.parametrize("sampled", [False, True])
+@pytest.mark.parametrize("sampled", [0.0, 0.7])
 def test_propensities_of_the_published_policy_are_those_it_shows_with(world, start, sampled):
     player = Published("ours", world, replace(QUICK, sampled=sampled, uniform=0.2), 0)
     player.learn(start)
