@@ -1,4 +1,9 @@
-"""Displays of the loop as the models take them: equal displays of a cell are one bag."""
+"""Displays of the loop as the models take them: equal displays of a cell are bags of some people.
+
+A log's bags are told apart by user, and members of the ensemble stress users. Here displays have
+none, so those that train are dealt to CROWDS: were all equal displays one bag, the few bags of what
+is shown most would be stressed whole, and what is known best would look least certain.
+"""
 
 from collections.abc import Sequence
 
@@ -6,6 +11,8 @@ import numpy as np
 
 from examples.loop.world import CELLS, KINDS, Requests, Shown, World
 from model.bags import Bags
+
+CROWDS = 16
 
 
 def halves(
@@ -19,22 +26,28 @@ def halves(
         )
     )
     aside = rng.integers(held, size=len(product)) == 0
+    crowd = np.where(aside, 0, rng.integers(CROWDS, size=len(product)))
     first, second = (
-        _bags(world, product[rows], cell[rows], place[rows], clicked[rows])
+        _bags(world, *(part[rows] for part in (product, cell, place, crowd, clicked)))
         for rows in (~aside, aside)
     )
     return first, second
 
 
 def _bags(
-    world: World, product: np.ndarray, cell: np.ndarray, place: np.ndarray, clicked: np.ndarray
+    world: World,
+    product: np.ndarray,
+    cell: np.ndarray,
+    place: np.ndarray,
+    crowd: np.ndarray,
+    clicked: np.ndarray,
 ) -> Bags:
     most = max(len(rows) for rows in world.legal)
-    key = (product * len(CELLS) + cell) * most + place
+    key = ((product * len(CELLS) + cell) * most + place) * CROWDS + crowd
     found, which = np.unique(key, return_inverse=True)
     shown = np.bincount(which).astype(float)
     clicks = np.bincount(which, clicked.astype(float))
-    place, rest = found % most, found // most
+    place, rest = found // CROWDS % most, found // CROWDS // most
     product, cell = rest // len(CELLS), rest % len(CELLS)
     element = np.zeros((len(found), len(world.elements.slots)), np.int32)
     for p in np.unique(product):

@@ -1,8 +1,8 @@
 """What an ensemble says: its first member is the mode, the others are drawn around it.
 
 The first learns from all rows and has no anchor. Every other one stresses a random half of the
-clusters and is drawn to an anchor from the prior (randomized priors, Osband et al. 2018, arXiv
-1806.03335), so that it lies off the mode about as far as the log leaves open.
+clusters and is drawn, its factors too, to an anchor from the prior (randomized priors, Osband et
+al. 2018, arXiv 1806.03335), so that it lies off the mode about as far as the log leaves open.
 """
 
 from torch import Tensor

@@ -81,12 +81,12 @@ class RewardNetwork(nn.Module):
         self.own = nn.Parameter(torch.zeros(len(encoding.own) + 1, self.width))
         self.history = nn.Parameter(torch.zeros(encoding.history_width + 1, heads, m))
         self.mixing = nn.Parameter(torch.zeros(contexts, m, q))
-        for name in self.scales(config):
+        for name in (*self.scales(config), "mixing"):
             self.register_buffer(f"anchor_{name}", torch.zeros(()), persistent=False)
 
     def start(self, config: RewardConfig, generator: torch.Generator) -> None:
-        """Members at their anchors (members.py); random factors, a tenth of their prior, so that
-        interactions have a gradient."""
+        """Members at their anchors (members.py); the mode's factors are random, a tenth of their
+        prior, so that interactions have a gradient."""
         m, cut = self.members, self.members * self.heads
         with torch.no_grad():
             for weight in (self.own, self.shared, self.dense):
@@ -101,8 +101,35 @@ class RewardNetwork(nn.Module):
                 flat.copy_((config.anchored * scale * drawn).reshape(flat.shape))
                 setattr(self, f"anchor_{name}", flat.clone())
             self.product[0] = 0
+            for name in ("own", "shared", "dense"):
+                self._anchor_factors(name, config, generator)
+            drawn = config.anchored * torch.randn(self.mixing.shape, generator=generator)
+            drawn[:, 0] = 0
+            self.mixing[:, 1:] = drawn[:, 1:]
+            self.anchor_mixing = drawn
             for table in (self.own, self.shared):
                 table[0, cut:] = 0
+
+    def _anchor_factors(self, name: str, config: RewardConfig, generator: torch.Generator) -> None:
+        """Anchors of a table's factors beside those of its terms; the mode's are 0.
+
+        A factor that is 0 leaves no doubt of a pair that was never shown, so drawn members have
+        factors as large as the prior expects.
+        """
+        weight, terms = getattr(self, name), getattr(self, f"anchor_{name}")
+        factors = weight[:, terms.shape[1] :]
+        drawn = torch.randn(factors.shape, generator=generator)
+        ranks = (self.rank, self.context_rank)
+        scales = (factor_scale(config), config.scale_context_element)
+        parts = drawn.split([self.members * rank for rank in ranks], dim=1)
+        for part, rank, scale in zip(parts, ranks, scales, strict=True):
+            part *= config.anchored * scale
+            part[:, :rank] = 0
+        if name != "dense":
+            drawn[0] = 0  # what was never trained on interacts with nothing
+        off_mode = drawn != 0
+        factors[off_mode] = drawn[off_mode]
+        setattr(self, f"anchor_{name}", torch.cat([terms, drawn], dim=1))
 
     def trust(self, place: int) -> None:
         """The click head expects a weight of 1 of the history at this place: of a shrunk lift."""
@@ -210,14 +237,14 @@ class RewardNetwork(nn.Module):
     def penalty(self, config: RewardConfig) -> Tensor:
         """(M,) minus log prior of the weights, up to a constant."""
         m, cut, factors = self.members, self.members * self.heads, factor_scale(config)
-        total = self.mixing.square().sum((0, 2)) / 2
+        total = self._off("mixing").square().sum((0, 2)) / 2
+        far = {name: self._off(name) for name in self.scales(config)}
         for name, scale in self.scales(config).items():
-            weight = getattr(self, name)
-            term = weight[:, :cut] if weight.dim() == 2 else weight.flatten(0, -2)
-            off = (term - getattr(self, f"anchor_{name}")).reshape(-1, m)
-            total = total + off.square().sum(0) / (2 * scale**2)
-        for weight in (self.dense, self.shared, self.own):
-            pair, context = weight[:, cut:].split([m * self.rank, m * self.context_rank], dim=1)
+            off = far[name]
+            term = off[:, :cut] if off.dim() == 2 else off.flatten(0, -2)
+            total = total + term.reshape(-1, m).square().sum(0) / (2 * scale**2)
+        for name in ("dense", "shared", "own"):
+            pair, context = far[name][:, cut:].split([m * self.rank, m * self.context_rank], dim=1)
             total = total + pair.reshape(len(pair), m, self.rank).square().sum((0, 2)) / (
                 2 * factors**2
             )
@@ -225,6 +252,11 @@ class RewardNetwork(nn.Module):
                 (0, 2)
             ) / (2 * config.scale_context_element**2)
         return total
+
+    def _off(self, name: str) -> Tensor:
+        """A weight less its anchor, of the weight's shape; the weight itself before `start`."""
+        weight, anchor = getattr(self, name), self.get_buffer(f"anchor_{name}")
+        return weight - anchor.reshape(weight.shape) if anchor.dim() else weight
 
 
 COPIES = 6  # of each weight while learning: itself, gradient, two moments, anchor, the best so far

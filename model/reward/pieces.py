@@ -95,8 +95,12 @@ class Pieces:
         return mean.view(each.shape[:3]), spread.view(each.shape[:3])
 
     def drawn(self, deviation: float) -> tuple[int, "Pieces"]:
-        """(D, pieces (D x B) of one member each): two rewards for each member off the mode, this
-        share of the way to it and as far away from it."""
+        """(D, pieces (D x B) of one member each): two rewards for each member off the mode.
+
+        Own terms lie this share of the way to the member, and as far away from it. What pairs add
+        lies this share of the way to what they add for the member, or for the next one: between
+        products, not between factors, since where both are near 0 a step in factors would vanish.
+        """
         others = self.base.shape[1] - 1
         step = deviation * torch.tensor([1.0, -1.0], dtype=self.base.dtype, device=self.base.device)
 
@@ -106,10 +110,15 @@ class Pieces:
             each = first.movedim(axis, 0) + step.view(2, 1, *[1] * (part.dim() - 1)) * off
             return each.flatten(0, 2).unsqueeze(axis)
 
+        first, rest = self.factor[..., :1, :], self.factor[..., 1:, :]
+        share = min(deviation, 1.0)
+        mixed = [
+            torch.cat([(1 - share) ** 0.5 * first.expand_as(rest), share**0.5 * other], dim=-1)
+            for other in (rest, rest.roll(-1, 3))
+        ]
+        factor = torch.stack([one.movedim(3, 0) for one in mixed]).flatten(0, 2).unsqueeze(3)
         scale = replace(self.scale, worth=self.scale.worth.repeat(2 * others))
-        return 2 * others, Pieces(
-            moved(self.base, 1), moved(self.unary, 3), moved(self.factor, 3), scale
-        )
+        return 2 * others, Pieces(moved(self.base, 1), moved(self.unary, 3), factor, scale)
 
     @property
     def heads(self) -> int:

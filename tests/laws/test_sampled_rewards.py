@@ -150,7 +150,8 @@ def test_products_too_large_to_list_follow_drawn_rewards_too():
         assert policy.propensity(bags)[0] == pytest.approx(propensity, rel=1e-9)
 
 
-def test_draws_lie_on_both_sides_of_the_mode_and_at_1_on_the_member_itself():
+def _drawn_pieces():
+    """Of two requests, by a model of three members."""
     world = planted(rows=2000)
     bags, elements = world.bags, world.elements
     first, second = (bags.take(np.arange(n, 2000, 2)) for n in (0, 1))
@@ -158,14 +159,16 @@ def test_draws_lie_on_both_sides_of_the_mode_and_at_1_on_the_member_itself():
     reward = fit_reward(first, second, elements, KINDS, config, seed=0)
     rows = np.stack([np.stack(elements.rows_of(product)) for product in ("p0", "p1")])
     cells = {"device": np.array(["desk", "phone"], object), "hour": np.array([3.0, 9.0])}
-    pieces = reward.pieces(["p0", "p1"], cells, elements, rows)
-    members = pieces.base.shape[1]
-    assert members > 1
+    return reward.pieces(["p0", "p1"], cells, elements, rows)
+
+
+def test_own_terms_lie_on_both_sides_of_the_mode_and_at_1_on_the_member_itself():
+    pieces = _drawn_pieces()
+    asked, members = pieces.base.shape[:2]
     draws, whole = pieces.drawn(1.0)
-    asked = len(cells)
     assert draws == 2 * (members - 1)
     assert whole.scale.worth.shape == (draws * asked,)
-    for part, axis in (("base", 1), ("unary", 3), ("factor", 3)):
+    for part, axis in (("base", 1), ("unary", 3)):
         found = getattr(whole, part).squeeze(axis).unflatten(0, (draws, asked))
         given = getattr(pieces, part)
         towards, away = found[: members - 1], found[members - 1 :]
@@ -176,6 +179,27 @@ def test_draws_lie_on_both_sides_of_the_mode_and_at_1_on_the_member_itself():
         near = getattr(pieces.drawn(0.3)[1], part).squeeze(axis).unflatten(0, (draws, asked))
         expected = 0.7 * middle + 0.3 * others
         torch.testing.assert_close(near[: members - 1], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_what_pairs_add_lies_a_share_of_the_way_to_what_they_add_for_a_member():
+    pieces = _drawn_pieces()
+    members = pieces.factor.shape[3]
+    draws, drawn = pieces.drawn(0.3)
+    found = _pairs(drawn.factor)[..., 0].unflatten(0, (draws, len(pieces.factor)))
+    given = _pairs(pieces.factor)
+    assert (given[..., 1:] - given[..., :1]).abs().max() > 0.01  # else nothing would be drawn
+    for number in range(members - 1):
+        for place, other in (
+            (number, number),
+            (members - 1 + number, (number + 1) % (members - 1)),
+        ):
+            expected = 0.7 * given[..., 0] + 0.3 * given[..., 1 + other]
+            torch.testing.assert_close(found[place], expected, atol=1e-6, rtol=1e-4)
+
+
+def _pairs(factor):
+    """(B, S, K, S, K, M) what each pair of candidates adds."""
+    return torch.einsum("bskmr,btlmr->bsktlm", factor, factor)
 
 
 def test_a_model_without_other_members_has_nothing_to_draw(shop):

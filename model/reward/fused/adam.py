@@ -16,7 +16,7 @@ FIRST, SECOND, LEAST = 0.9, 0.98, 1e-8
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """Precisions of a weight's columns: below cut around the anchor, below pair_end, the rest."""
+    """Precisions of a weight's columns around its anchor: below cut, below pair_end, the rest."""
 
     width: int
     cut: int
@@ -36,10 +36,9 @@ def priors(network: RewardNetwork, config: RewardConfig, events: float) -> dict[
     found = {}
     for name, weight in network.named_parameters():
         width = weight.shape[-1]
-        scale = network.scales(config).get(name)
+        scale = {**network.scales(config), "mixing": 1.0}.get(name)
         if scale is None:
-            term = 1 / events if name == "mixing" else 0.0
-            found[name] = Prior(width, width, width, term, 0.0, 0.0, None)
+            found[name] = Prior(width, width, width, 0.0, 0.0, 0.0, None)
             continue
         wide = weight.dim() == 2 and width > cut
         anchor = network.get_buffer(f"anchor_{name}")
@@ -73,7 +72,7 @@ def step(
     shape = (-1, prior.width)
     off = weight.detach().reshape(shape).clone()
     if prior.anchor is not None:
-        off[:, : prior.cut] -= prior.anchor.reshape(-1, prior.cut)
+        off -= prior.anchor.reshape(shape)
     off[:, : prior.cut] *= prior.term
     off[:, prior.cut : prior.pair_end] *= prior.pair
     off[:, prior.pair_end :] *= prior.context

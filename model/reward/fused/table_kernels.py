@@ -156,7 +156,7 @@ def adam(
     """One step of Adam on a (., width) table of N numbers, the prior's gradient added.
 
     Columns below cut have precision `term` around their anchors, those below pair_end `pair`, the
-    rest `context`, around 0.
+    rest `context`.
     """
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     ok = i < N
@@ -165,8 +165,7 @@ def adam(
     column = i % width
     off = w
     if ANCHORED:
-        inside = ok & (column < cut)
-        off = w - tl.load(anchor + (i // width) * cut + column, mask=inside, other=0.0)
+        off = w - tl.load(anchor + i, mask=ok, other=0.0)
     g += off * tl.where(column < cut, term, tl.where(column < pair_end, pair, context))
     m = 0.9 * tl.load(mean + i, mask=ok, other=0.0) + 0.1 * g
     v = 0.98 * tl.load(square + i, mask=ok, other=0.0) + 0.02 * g * g
