@@ -29,9 +29,9 @@ class Recipe:
     generator: GeneratorConfig | None = None
     explore: float = 0.02
     uniform: float = 0.005
-    sampled: float = 0.0
+    sampled: float = 0.5
     deviation: float = 0.3
-    temperature: float = 0.05
+    temperature: float = 0.02
     window: int = 60  # days
 
 

@@ -22,6 +22,7 @@ from model.reward.encoding import ElementInputs, Encoding
 
 HEADS = 2  # click, conversion after a click
 VALUE = 2  # the third head, where there is one: log of what a conversion is worth
+TABLES = 2  # that an element's factor is the sum of: its id's, and that of its content
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,13 +115,17 @@ class RewardNetwork(nn.Module):
         """Anchors of a table's factors beside those of its terms; the mode's are 0.
 
         A factor that is 0 leaves no doubt of a pair that was never shown, so drawn members have
-        factors as large as the prior expects.
+        factors such that what two elements add, each by its id and its content, and what one adds
+        in a context, have the configured scales.
         """
         weight, terms = getattr(self, name), getattr(self, f"anchor_{name}")
         factors = weight[:, terms.shape[1] :]
         drawn = torch.randn(factors.shape, generator=generator)
         ranks = (self.rank, self.context_rank)
-        scales = (factor_scale(config), config.scale_context_element)
+        scales = (
+            factor_scale(config) / TABLES**0.5,
+            config.scale_context_element / max(self.context_rank, 1) ** 0.5,
+        )
         parts = drawn.split([self.members * rank for rank in ranks], dim=1)
         for part, rank, scale in zip(parts, ranks, scales, strict=True):
             part *= config.anchored * scale
