@@ -1,6 +1,7 @@
 """`genco score` and `genco recommend` on a real bundle, with elements that it never saw too."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from small_shop import DS, write_config, write_shop
 
 from components.errors import Refused, WrongUse
+from model.bundle import load_bundle
+from model.serving import ServingPolicy
 from pipelines import explaining, running, scoring
 
 CONTEXT = {"placement": "home", "device": "phone", "segment": "new", "hour": 9}
@@ -19,7 +22,10 @@ CONTEXT = {"placement": "home", "device": "phone", "segment": "new", "hour": 9}
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("ask")
     write_shop(root, days=2, impressions=900, products=4)
-    summary = running.run(write_config(root, str(root / "store")), DS, None, "local")
+    config = write_config(root, str(root / "store"))
+    bold = config.read_text().replace("publish: {", "publish: {sampled: 0.4, ")
+    config.write_text(bold)
+    summary = running.run(config, DS, None, "local")
     return Path(summary.bundle)
 
 
@@ -100,6 +106,22 @@ def test_recommendations_are_a_distribution_over_what_is_allowed(
     scoring.recommend(bundle, requests, catalog, None, forbidden, out, 2)
     best = pq.read_table(out)
     assert np.allclose(best["probability"], every["probability"].to_numpy()[:2], atol=1e-6)
+
+
+def test_the_bundle_keeps_the_share_of_drawn_rewards_and_its_policy_shows_them(
+    bundle: Path, tmp_path: Path
+) -> None:
+    mixture = json.loads((bundle / "config.json").read_text())["mixture"]
+    assert (mixture["sampled"], mixture["deviation"]) == (0.4, 0.3)
+    policy = load_bundle(bundle).policy()
+    product = sorted(set(policy.elements.product_id.tolist()))[0]
+    narrow = ServingPolicy(
+        policy.reward, policy.generator, policy.elements, policy.rules,
+        replace(policy.mixture, sampled=0.0), policy.context,
+    )  # fmt: skip
+    shown, less = (one.distribution(product, CONTEXT).probability for one in (policy, narrow))
+    assert shown.sum() == pytest.approx(1)
+    assert 1e-3 < np.abs(shown - less).sum() / 2 <= 0.4 + 1e-9  # only that share can move
 
 
 def test_explain_says_what_the_bundles_table_and_card_say(bundle: Path) -> None:
