@@ -86,8 +86,8 @@ class RewardNetwork(nn.Module):
             self.register_buffer(f"anchor_{name}", torch.zeros(()), persistent=False)
 
     def start(self, config: RewardConfig, generator: torch.Generator) -> None:
-        """Members at their anchors (members.py); the mode's factors are random, a tenth of their
-        prior, so that interactions have a gradient."""
+        """Members at their anchors (members.py), and factors a tenth of their prior off them, so
+        that interactions have a gradient."""
         m, cut = self.members, self.members * self.heads
         with torch.no_grad():
             for weight in (self.own, self.shared, self.dense):
@@ -106,7 +106,7 @@ class RewardNetwork(nn.Module):
                 self._anchor_factors(name, config, generator)
             drawn = config.anchored * torch.randn(self.mixing.shape, generator=generator)
             drawn[:, 0] = 0
-            self.mixing[:, 1:] = drawn[:, 1:]
+            self.mixing[:, 1:] = 0.1 * self.mixing[:, 1:] + drawn[:, 1:]
             self.anchor_mixing = drawn
             for table in (self.own, self.shared):
                 table[0, cut:] = 0
@@ -132,8 +132,7 @@ class RewardNetwork(nn.Module):
             part[:, :rank] = 0
         if name != "dense":
             drawn[0] = 0  # what was never trained on interacts with nothing
-        off_mode = drawn != 0
-        factors[off_mode] = drawn[off_mode]
+        factors += drawn  # not at the anchor itself, where rounding alone would move it
         setattr(self, f"anchor_{name}", torch.cat([terms, drawn], dim=1))
 
     def trust(self, place: int) -> None:

@@ -1,7 +1,7 @@
 """The trained reward model: predictions, attribution, and pieces for scoring many combinations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,48 +13,19 @@ from model.elements import Elements
 from model.reward.calibration import Calibration
 from model.reward.config import RewardConfig
 from model.reward.earning import Earnings, earnings
+from model.reward.encode import encode
 from model.reward.encoding import ElementInputs, Encoding
 from model.reward.members import mode
 from model.reward.members import spread as doubt
-from model.reward.network import HEADS, VALUE, Batch, RewardNetwork, Terms
+from model.reward.network import HEADS, VALUE, RewardNetwork, Terms
 from model.reward.pieces import Pieces, Scale
 from model.reward.shelf import Shelf, cards_of
+from model.reward.told import Attribution, Prediction
 from model.reward.value import worth
 from model.reward.warm import warm_start
 
 ROWS = 65536
 READ_AHEAD = 200_000  # elements of a catalog that are read at once and kept, 300 bytes each
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What n bags earn a display, calibrated: click and its spread over members (n,); conversion
-    (n,) or None where the log had none; value (n,) or None; reward (n,) in the target's unit.
-
-    Where the log had no clicks (`Reward.event` is conversion), `click` is a display's conversion.
-    """
-
-    click: np.ndarray
-    click_spread: np.ndarray
-    conversion: np.ndarray | None
-    value: np.ndarray | None
-    reward: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Attribution:
-    """The click's log-odds taken apart: base + product + context + element.sum(1) + interaction.
-
-    element (n, S) includes half of each interaction; spread (n, S) is its deviation over members;
-    interaction (n,) is what is not shared out, which is nothing here.
-    """
-
-    element: np.ndarray
-    spread: np.ndarray
-    base: np.ndarray
-    product: np.ndarray
-    context: np.ndarray
-    interaction: np.ndarray
 
 
 class Reward:
@@ -306,14 +277,3 @@ class Reward:
             described["base_rate"],
             described.get("event", "click"),
         )
-
-
-def encode(encoding: Encoding, bags: Bags, element: np.ndarray) -> Batch:
-    """Bags as tensors, of whose history the ids know nothing; element (n, S) are places among the
-    encoded elements, -1 absent."""
-    return Batch(
-        element=torch.from_numpy(element.astype(np.int64)),
-        product=torch.from_numpy(encoding.product_codes(bags.product_id)),
-        context=torch.from_numpy(encoding.context_rows(bags.context, len(bags))),
-        history=torch.from_numpy(encoding.even(bags.history)),
-    )

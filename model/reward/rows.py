@@ -12,9 +12,9 @@ from model.bags import Bags
 from model.codes import coded
 from model.elements import Elements
 from model.reward.config import RewardConfig
+from model.reward.encode import encode
 from model.reward.encoding import ElementInputs, Encoding
 from model.reward.network import Batch
-from model.reward.reward import encode
 from model.reward.value import baskets
 
 HALF_WEIGHT = 0.9  # how far a member's weight of a cluster lies from 1

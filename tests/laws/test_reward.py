@@ -8,8 +8,8 @@ import torch
 from planted import CONTEXT, SLOTS, Planted, halves, planted, without_clicks
 
 from model.elements import Elements
+from model.reward.encode import encode
 from model.reward.fit import Reward, RewardConfig, fit_reward
-from model.reward.reward import encode
 
 QUICK = RewardConfig(members=2, steps=80, buckets=512, learning_rate=0.05)
 
