@@ -229,8 +229,8 @@ class ServingPolicy:
         requests = Requests(held.proposer, learned, asked, pieces, kind)
         mix = self.mixture
         kept = candidate_set(requests, mix.candidates, mix.temperature)
-        bold = sampled_set(requests, mix.deviation, mix.temperature) if mix.sampled else None
-        return Batch(requests, kept, bold, cells)
+        drawn = sampled_set(requests, mix.deviation, mix.temperature) if mix.sampled else None
+        return Batch(requests, kept, drawn, cells)
 
     def _batches(
         self,

@@ -50,7 +50,7 @@ class Learner:
         self.processes = processes
         self.ground, self.config, self.device = ground, config, device
         self.batches = Batches(ground, config, seed, device, processes)
-        sizes = _sizes(ground, config)
+        sizes = Sizes.of(ground.encoding, config.width, config.heads, config.layers)
         self.network = new_network(sizes, seed).to(device)
         self.reference = new_network(sizes, seed).to(device).requires_grad_(False)
         self.optimiser = self._fresh_optimiser()
@@ -258,18 +258,3 @@ class Learner:
         disk.restore_optimiser(self.optimiser, tensors)
         self.trace.copy_(tensors["trace"])
         return self.done
-
-
-def _sizes(ground: Ground, config: GeneratorConfig) -> Sizes:
-    encoding = ground.encoding
-    return Sizes(
-        dense=encoding.dense_width,
-        context=encoding.context_width,
-        slots=len(encoding.slots),
-        buckets=encoding.buckets,
-        identities=len(encoding.identities),
-        products=len(encoding.products),
-        width=config.width,
-        heads=config.heads,
-        layers=config.layers,
-    )

@@ -54,7 +54,9 @@ class Batch:
 
     requests: Requests
     kept: CandidateSet
-    bold: CandidateSet | None  # what drawn rewards would show, where the mixture has a share of it
+    sampled: (
+        CandidateSet | None
+    )  # what drawn rewards would show, where the mixture has a share of it
     cells: np.ndarray  # (B,) int64
 
 
@@ -73,14 +75,14 @@ def probability(batch: Batch, row: Tensor, combinations: Tensor, mixture: Mixtur
     log_prob = requests.proposer.log_prob(requests.asked, row, combinations)
     product = torch.from_numpy(requests.asked.product)[row]
     even = torch.exp(-requests.proposer.lattice.log_count[product])[:, None]
-    rest = 1 - mixture.explore - mixture.uniform - mixture.sampled
+    rest = max(0.0, 1 - mixture.explore - mixture.uniform - mixture.sampled)
     chance = (
         rest * batch.kept.share_of(row, combinations)
         + mixture.explore * log_prob.exp()
         + mixture.uniform * even * torch.isfinite(log_prob)
     )
-    if batch.bold is not None:
-        chance = chance + mixture.sampled * batch.bold.share_of(row, combinations)
+    if batch.sampled is not None:
+        chance = chance + mixture.sampled * batch.sampled.share_of(row, combinations)
     return chance
 
 
@@ -103,10 +105,10 @@ def drawn(
         other = proposer.sample(requests.asked, row[lines], draws, rng)
         own = torch.from_numpy(here)[lines][..., None]
         shown[lines] = torch.where(own, other, shown[lines])
-    if batch.bold is not None:
-        bold = torch.from_numpy(part >= 1 - mixture.sampled)[..., None]
-        drawn = _by_share(batch.bold, row, torch.from_numpy(rng.random(shape)))
-        shown = torch.where(bold, drawn, shown)
+    if batch.sampled is not None:
+        own = torch.from_numpy(part >= 1 - mixture.sampled)[..., None]
+        other = _by_share(batch.sampled, row, torch.from_numpy(rng.random(shape)))
+        shown = torch.where(own, other, shown)
     return shown
 
 
@@ -149,10 +151,10 @@ def _likely(batch: Batch, width: int, mixture: Mixture) -> tuple[Tensor, Tensor,
     requests, kept = batch.requests, batch.kept
     beam = requests.proposer.beam(requests.asked, width)
     held, known = kept.combinations, torch.isfinite(kept.reward)
-    if batch.bold is not None:
-        bold = batch.bold.combinations
-        fresh = _firsts(bold, torch.isfinite(batch.bold.reward)) & ~_among(bold, held, known)
-        held, known = torch.cat([held, bold], dim=1), torch.cat([known, fresh], dim=1)
+    if batch.sampled is not None:
+        more = batch.sampled.combinations
+        fresh = _firsts(more, torch.isfinite(batch.sampled.reward)) & ~_among(more, held, known)
+        held, known = torch.cat([held, more], dim=1), torch.cat([known, fresh], dim=1)
     fresh = torch.isfinite(beam.log_prob) & ~_among(beam.combinations, held, known)
     log_count = requests.proposer.lattice.log_count[torch.from_numpy(requests.product)]
     bound = mixture.explore * beam.bound.exp() + mixture.uniform * torch.exp(-log_count)
@@ -184,7 +186,7 @@ def _searched(batch: Batch, at: int, k: int, mixture: Mixture) -> Ranking:
     else:
         one = requests.asked.take(np.array([at]))
         beam = requests.proposer.beam(one, max(k, WIDEST))
-        every = [one.combinations[at] for one in (batch.kept, batch.bold) if one is not None]
+        every = [one.combinations[at] for one in (batch.kept, batch.sampled) if one is not None]
         held = torch.unique(torch.cat([*every, beam.combinations[0]]), dim=0)[None]
     chance = probability(batch, row, held, mixture)[0]
     reward = score(requests.pieces.take(row), held)[0]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.generator.encoding import Inputs
+from model.generator.encoding import Encoding, Inputs
 
 HINT_SCALE = (
     10.0  # hints are differences of log rewards, some tenths; learned weights are of size 1
@@ -34,6 +34,21 @@ class Sizes:
     width: int
     heads: int
     layers: int
+
+    @staticmethod
+    def of(encoding: Encoding, width: int, heads: int, layers: int) -> "Sizes":
+        """Those of a network that reads what this encoding writes."""
+        return Sizes(
+            dense=encoding.dense_width,
+            context=encoding.context_width,
+            slots=len(encoding.slots),
+            buckets=encoding.buckets,
+            identities=len(encoding.identities),
+            products=len(encoding.products),
+            width=width,
+            heads=heads,
+            layers=layers,
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -159,6 +159,15 @@ def bags_of(
     )
 
 
+def row_of(elements: Elements, product: str, combination: Mapping[str, str]) -> np.ndarray:
+    """(S,) int32 rows in elements of a combination told by name, -1 where a slot is absent."""
+    row = np.full(len(elements.slots), -1, np.int32)
+    for slot, element in combination.items():
+        at = elements.slots.index(slot)
+        row[at] = elements.find(np.array([product], object), at, np.array([element], object))[0]
+    return row
+
+
 def elements_of(counts: Mapping[str, Sequence[int]], slots: Sequence[str], seed: int) -> Elements:
     """`counts[product][slot]` candidates, with words in the first slot and vectors in the last."""
     rng = np.random.default_rng(seed)

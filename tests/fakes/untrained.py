@@ -25,17 +25,7 @@ def untrained(shop: Shop, seed: int, loud: float = 3.0) -> Generator:
         buckets=64,
         text_tokens=12,
     )
-    sizes = Sizes(
-        dense=encoding.dense_width,
-        context=encoding.context_width,
-        slots=len(encoding.slots),
-        buckets=encoding.buckets,
-        identities=len(encoding.identities),
-        products=len(encoding.products),
-        width=WIDTH,
-        heads=2,
-        layers=1,
-    )
+    sizes = Sizes.of(encoding, WIDTH, heads=2, layers=1)
     network = new_network(sizes, seed)
     with torch.no_grad():
         network.query.weight.mul_(loud)

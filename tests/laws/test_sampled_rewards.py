@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from planted import CONTEXT as KINDS
 from planted import planted
 from random_rules import worlds
-from tabular_reward import CONTEXT, bags_of, context_of, elements_of, shop_of
+from tabular_reward import CONTEXT, bags_of, context_of, elements_of, row_of, shop_of
 from untrained import untrained
 
 from model.combinations import Rules, space_of
@@ -141,12 +141,9 @@ def test_products_too_large_to_list_follow_drawn_rewards_too():
         assert (np.diff(best.probability) <= 0).all()
     for _ in range(20):
         combination, propensity = policy.choose("huge", {"device": "phone", "hour": 4.0}, rng)
-        row = [
-            int(elements.find(np.array(["huge"], object), s, np.array([combination[name]]))[0])
-            for s, name in enumerate(elements.slots)
-        ]
         one = {name: values[:1] for name, values in columns.items()}
-        bags = bags_of(np.array(["huge"], object), np.array([row], np.int32), one)
+        row = row_of(elements, "huge", combination)[None]
+        bags = bags_of(np.array(["huge"], object), row, one)
         assert policy.propensity(bags)[0] == pytest.approx(propensity, rel=1e-9)
 
 

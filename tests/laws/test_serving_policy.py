@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from random_rules import shop_with, worlds
-from tabular_reward import CONTEXT, bags_of, context_of, elements_of, shop_of
+from tabular_reward import CONTEXT, bags_of, context_of, elements_of, row_of, shop_of
 from untrained import untrained
 
 from model.combinations import Forbidden, Rules, space_of
@@ -251,12 +251,9 @@ def test_products_too_large_to_list_are_served_from_beams():
     assert (np.diff(top[0].probability) <= 0).all()
     for _ in range(20):
         combination, propensity = policy.choose("huge", context, rng)
-        row = [
-            int(elements.find(np.array(["huge"], object), s, np.array([combination[name]]))[0])
-            for s, name in enumerate(elements.slots)
-        ]
         one = {name: values[:1] for name, values in columns.items()}
-        bags = bags_of(np.array(["huge"], object), np.array([row], np.int32), one)
+        row = row_of(elements, "huge", combination)[None]
+        bags = bags_of(np.array(["huge"], object), row, one)
         assert policy.propensity(bags)[0] == pytest.approx(propensity, rel=1e-9)
 
 
@@ -302,12 +299,8 @@ def test_many_choices_come_with_the_propensities_that_others_would_work_out(lear
         {"device": ("desk", "phone", None)[n % 3], "hour": float(n % 24)} for n in range(60)
     ]
     combinations, chance = policy.choose_many(names, contexts, rng)
-    slots, whole = shop.elements.slots, shop.elements
-    rows = np.full((60, len(slots)), -1, np.int32)
-    for number, (name, combination) in enumerate(zip(names, combinations, strict=True)):
-        for slot, element in combination.items():
-            own = (np.array([name], object), slots.index(slot), np.array([element], object))
-            rows[number, slots.index(slot)] = whole.find(*own)[0]
+    shown = zip(names, combinations, strict=True)
+    rows = np.stack([row_of(shop.elements, name, combination) for name, combination in shown])
     columns = {
         "device": np.array([c["device"] or "" for c in contexts], object),
         "hour": np.array([c["hour"] for c in contexts]),
