@@ -319,7 +319,7 @@ def _sentence(file: Path, error: ValidationError) -> str:
         where = ".".join(str(part) for part in fault["loc"]) or "the whole"
         named = _NAMED.get(fault["type"])
         found = "" if named else f", found {fault['input']!r}"
-        said = named or fault["msg"]
+        said = named or fault["msg"].removeprefix("Value error, ")
         faults.append(f"{where}: {said}{found}")
     return (
         f"config {file} is not valid: {'; '.join(faults)}; `genco run --schema` prints every key "
