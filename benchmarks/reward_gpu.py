@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,7 +36,7 @@ from model.reward.encoding import ElementInputs
 from model.reward.fit import fit_reward
 from model.reward.fused import layout
 from model.reward.fused.runs import Tuned
-from model.reward.fused.step import FusedStep
+from model.reward.fused.step import FusedStep, tuned_for
 from model.reward.loss import binomial_loss, comparison_loss
 from model.reward.network import Batch, RewardNetwork
 from model.reward.rows import Rows
@@ -52,7 +53,11 @@ VERSIONS = {
 }
 COMPILED = "bf16 compiled, graph"
 BEST = "fused"
-FUSED = {"fused": Tuned(), "fused, bf16": Tuned(fine=False, a_processor=4)}
+FUSED: dict[str, Callable[[layout.Held], Any]] = {
+    "fused": tuned_for,
+    "fused, bf16": lambda held: replace(tuned_for(held) or Tuned(), fine=False),
+    "fused, triton": lambda held: Tuned(),
+}
 TIMED = (
     (2_000, 1 << 22, (COMPILED, *FUSED)),
     (2_000, 1 << 20, ("eager", *FUSED)),
@@ -66,7 +71,8 @@ class Fused:
     """The fused step on all rows at once, beside the others."""
 
     def __init__(
-        self, network: RewardNetwork, inputs: ElementInputs, rows: Rows, tuned: Tuned | None
+        self, network: RewardNetwork, inputs: ElementInputs, rows: Rows,
+        tuned: Callable[[layout.Held], Any],
     ) -> None:
         self.network, self.inputs = network, inputs
         products, most = int(rows.group.max()) + 1, len(inputs.own)
@@ -80,7 +86,7 @@ class Fused:
         codes = rows.group.cpu().numpy()
         self.step = FusedStep(
             network, held, config, optimiser, Batches(codes, config, 0), events=1 / 7,
-            converts=True, tuned=tuned,
+            converts=True, tuned=tuned(held),
         )  # fmt: skip
         read = ("local", "context", "clicks", "displays", "bought", "mature", "converted", "weight")
         self.read = sum(held_bytes(getattr(held, name)) for name in read) + 4.0 * len(rows.clicks)
@@ -209,7 +215,7 @@ def checked(size: int, device: str, seed: int) -> None:
     loss = prior.penalty(CONFIG).sum()
     loss.backward()
     here = device != "cpu"
-    for name, tuned in {**(FUSED if here else {}), "fused, torch": None}.items():
+    for name, tuned in {**(FUSED if here else {}), "fused, torch": lambda held: None}.items():
         network = network_of(elements, products, seed).to(device)
         step = Fused(network, inputs.to(device), rows, tuned).step
         step._hold(0)

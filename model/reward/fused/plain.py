@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from model.reward.fused.layout import Held, Sizes
 from model.reward.fused.pooled import Pool
-from model.reward.fused.units import Units
+from model.reward.fused.units import Units, units_of
 
 
 def shares(sizes: Sizes, device: torch.device) -> Tensor:
@@ -25,6 +25,10 @@ class PlainRows:
     def __init__(self, held: Held, rows: int) -> None:
         self.held, self.rows = held, rows
         self.shares = shares(held.sizes, held.clicks.device)
+
+    def cut(self, starts: Tensor) -> Units:
+        """A batch whose product p begins at starts[p]."""
+        return units_of(starts, self.rows)
 
     def levels(
         self, table: Tensor, told: Tensor, product: Tensor, bias: Tensor, order: Tensor,

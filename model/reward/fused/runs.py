@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model.reward.fused.layout import Held, Sizes, power
 from model.reward.fused.pooled import Pool
-from model.reward.fused.units import Units, most_sums, most_units
+from model.reward.fused.units import Units, most_sums, most_units, units_of
 
 ROWS = 64  # elements of a program
 NUMBERS = 1024  # weights of a program of Adam
@@ -31,7 +31,7 @@ class KernelRows:
     """As PlainRows, by kernels; buffers are held, so that a CUDA graph can be made of them."""
 
     def __init__(self, held: Held, rows: int, tuned: Tuned) -> None:
-        self.held, self.tuned = held, tuned
+        self.held, self.rows, self.tuned = held, rows, tuned
         s, device = held.sizes, held.clicks.device
         self.kind, processors = kind_of(device)
         self.grid = min(processors * tuned.a_processor, most_units(rows, s.products))
@@ -45,6 +45,10 @@ class KernelRows:
         self.product_part = room(most_units(rows, s.products), s.outs)
         self.told_part = room(self.grid, s.told, s.columns)
         self.bias_part = room(self.grid, 2, s.outs)
+
+    def cut(self, starts: Tensor) -> Units:
+        """A batch whose product p begins at starts[p]."""
+        return units_of(starts, self.rows)
 
     def _read(self, order: Tensor, units: Units) -> tuple[Tensor, ...]:
         h = self.held

@@ -18,8 +18,8 @@ from model.reward.batches import Batches
 from model.reward.config import RewardConfig
 from model.reward.encoding import ElementInputs
 from model.reward.fused import adam, layout, plain, runs
+from model.reward.fused.hopper import rows as hopper
 from model.reward.fused.pooled import pool_of
-from model.reward.fused.units import units_of
 from model.reward.network import RewardNetwork
 from model.reward.rows import Rows
 
@@ -119,7 +119,7 @@ class FusedStep:
         events: float,
         converts: bool,
         processes: Processes = ALONE,
-        tuned: runs.Tuned | None = None,
+        tuned: runs.Tuned | hopper.Tuned | None = None,
     ) -> None:
         """events: clicks of the log; tuned: by kernels, None: in torch."""
         self.network, self.held, self.config, self.processes = network, held, config, processes
@@ -131,9 +131,7 @@ class FusedStep:
         self.scale = batches.rows / (size * config.dispersion * events)
         self.kernels = tuned is not None
         self.elements = Elements(network, held, self.kernels)
-        self.rows = (
-            plain.PlainRows(held, own) if tuned is None else runs.KernelRows(held, own, tuned)
-        )
+        self.rows = _rows(held, own, tuned)
         kind = {"dtype": torch.int32, "device": device}
         self.order, self.starts = torch.zeros(own, **kind), torch.zeros(sizes.products + 1, **kind)
         self.flat, self.to = _gradients(network)
@@ -197,10 +195,10 @@ class FusedStep:
 
     def gradients(self) -> None:
         """Every weight's gradient of this process' rows is in `to`, without the prior's."""
-        held, config, units = self.held, self.config, units_of(self.starts, len(self.order))
+        held, config, cut = self.held, self.config, self.rows.cut(self.starts)
         table = self.elements.placed()
         self._tell()
-        read = (table, self.told, self.product, self.bias, self.order, units)
+        read = (table, self.told, self.product, self.bias, self.order, cut)
         level, fell = self.rows.levels(*read)
         if self.processes.count > 1:
             every = self.processes.gathered(torch.stack([level, fell]))
@@ -234,6 +232,25 @@ class FusedStep:
             self.bias[: sizes.odds] = network.bias.flatten()
             own = network.product.flatten(1)[self.held.code] * self.held.known[:, None]
             self.product[:, : sizes.odds] = own
+
+
+def _rows(
+    held: layout.Held, rows: int, tuned: runs.Tuned | hopper.Tuned | None
+) -> plain.PlainRows | runs.KernelRows | hopper.HopperRows:
+    if tuned is None:
+        return plain.PlainRows(held, rows)
+    if isinstance(tuned, runs.Tuned):
+        return runs.KernelRows(held, rows, tuned)
+    processors = torch.cuda.get_device_properties(held.clicks.device).multi_processor_count
+    return hopper.HopperRows(held, tuned, processors, hopper.machine)
+
+
+def tuned_for(held: layout.Held) -> runs.Tuned | hopper.Tuned | None:
+    """The kernels for this log on its device, None: none."""
+    device = held.clicks.device
+    if device.type != "cuda" or not able():
+        return None
+    return hopper.Tuned() if hopper.able(device) and hopper.fits(held) else runs.Tuned()
 
 
 def _gradients(network: RewardNetwork) -> tuple[Tensor, dict[str, Tensor]]:
@@ -284,8 +301,7 @@ def fused_step(
     owner = layout.owners(rows, len(inputs.own))
     assert owner is not None
     held = layout.held(network, rows, inputs, owner)
-    tuned = runs.Tuned() if on_gpu and able() else None
     return FusedStep(
         network, held, config, optimiser, batches, events=events, converts=converts,
-        processes=processes, tuned=tuned,
+        processes=processes, tuned=tuned_for(held),
     )  # fmt: skip

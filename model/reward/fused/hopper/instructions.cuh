@@ -1,0 +1,81 @@
+// Hopper's instructions that the row kernels use.
+
+__device__ __forceinline__ u32 shared_at(const void* p) {
+    u32 found;
+    asm("{ .reg .u64 t; cvta.to.shared.u64 t, %1; cvt.u32.u64 %0, t; }" : "=r"(found) : "l"(p));
+    return found;
+}
+
+// A matrix of cores for the matrix units: `lead` and `stride` bytes between cores.
+__device__ __forceinline__ u64 cores(u32 at, u32 lead, u32 stride) {
+    return (u64)((at & 0x3FFFF) >> 4) | ((u64)(lead >> 4) << 16) | ((u64)(stride >> 4) << 32);
+}
+
+__device__ __forceinline__ void arrive() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+__device__ __forceinline__ void commit() {
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+__device__ __forceinline__ void finished() {
+    asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+}
+__device__ __forceinline__ void seen_by_units() {
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+__device__ __forceinline__ void copy16(u32 to, const void* from, bool there) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
+                 "r"(there ? 16 : 0) : "memory");
+}
+__device__ __forceinline__ void copies_end() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+__device__ __forceinline__ void copies_there() {
+    asm volatile("cp.async.wait_group 0;" ::: "memory");
+}
+
+__device__ __forceinline__ float exp2_of(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+__device__ __forceinline__ float log2_of(float x) {
+    float y;
+    asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+__device__ __forceinline__ float over(float x) {
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+__device__ __forceinline__ float exp_of(float x) { return exp2_of(x * 1.4426950408889634f); }
+__device__ __forceinline__ float from(float x, int lane) {
+    return __shfl_sync(0xffffffffu, x, lane);
+}
+__device__ __forceinline__ float beside(float x, int mask) {
+    return __shfl_xor_sync(0xffffffffu, x, mask);
+}
+
+// Two floats as bf16 in one word, a in the low half; what is left of both goes to `rest`.
+__device__ __forceinline__ u32 halves(float a, float b, u32& rest) {
+    u32 high;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(high) : "f"(b), "f"(a));
+#if FINE
+    float c = a - __uint_as_float(high << 16), d = b - __uint_as_float(high & 0xffff0000u);
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(rest) : "f"(d), "f"(c));
+#endif
+    return high;
+}
+
+__device__ __forceinline__ void store4(u32 to, u32 a, u32 b, u32 c, u32 d) {
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(to),
+                 "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+__device__ __forceinline__ void store2(u32 to, u32 a, u32 b) {
+    asm volatile("stmatrix.sync.aligned.m8n8.x2.shared.b16 [%0], {%1, %2};" ::"r"(to), "r"(a),
+                 "r"(b) : "memory");
+}
+__device__ __forceinline__ void store_short(u32 to, u16 x) {
+    asm volatile("st.shared.b16 [%0], %1;" ::"r"(to), "h"(x) : "memory");
+}
+__device__ __forceinline__ void store16(u32 to, u32 a, u32 b, u32 c, u32 d) {
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(a), "r"(b), "r"(c),
+                 "r"(d) : "memory");
+}

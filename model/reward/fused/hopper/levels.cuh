@@ -1,0 +1,144 @@
+// Of each product the log mass of its rows (the level) and their clicks, for the comparison.
+
+// Level parts of a product that several programs share: (2 grid, 3, M) peak, mass, clicks.
+extern "C" __global__ void __launch_bounds__(THREADS, LEVELS_PROGRAMS)
+levels(Batch b, float* level, float* fell, float* parts) {
+    extern __shared__ __align__(128) char memory[];
+    u32 shared = shared_at(memory);
+    int* column = (int*)(memory + COLUMNS_AT);
+    float* sums = (float*)(memory + SUMS_AT);
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+    bool click = !(lane & 1);
+    for (int i = threadIdx.x; i < GRAD_AT / 16; i += THREADS) store16(shared + i * 16, 0, 0, 0, 0);
+    __syncthreads();
+    for (int i = threadIdx.x; i < N; i += THREADS) column[i] = column_of(i);
+    __syncthreads();
+    load_table(shared + TOLD_AT, TOLD_PART, b.told, KC, PARTS * CONTEXT, CONTEXT, NT, column);
+    float base[M], peak[M], mass[M], clicks[M];
+#pragma unroll
+    for (int m = 0; m < M; m++) base[m] = b.bias[m];
+    int begin = begins(b, blockIdx.x), end = begins(b, blockIdx.x + 1);
+    if (begin == end) return;
+    Copier copier;
+    Hot hot;
+    int places[ITEMS];
+    Span now = span_of(b, begin, product_of(b, begin)), next = now;
+    copier.find(b, now, places);
+    copier.copy(b, places, shared, 0);
+    if (begin + 1 < end) {
+        next = span_of(b, begin + 1, now.p);
+        copier.find(b, next, places);
+    }
+    int own = -1;
+    for (int block = begin; block < end; block++) {
+        int side = (block - begin) & 1;
+        if (now.p != own) {
+            own = now.p;
+            __syncthreads();
+            load_table(shared + WINDOW_AT, WINDOW_PART, b.table + (long long)b.first[own] * WIDE,
+                       KW, b.count[own], KW, N, column);
+#pragma unroll
+            for (int m = 0; m < M; m++) {
+                peak[m] = -1e30f;
+                mass[m] = clicks[m] = 0;
+            }
+        }
+        copies_there();
+        __syncwarp();
+        const char* info = memory + INFO_AT + side * INFO_PART;
+        if (side) hot.write<1>(shared, info, now.rows); else hot.write<0>(shared, info, now.rows);
+        seen_by_units();
+        __syncthreads();
+        Span after = next;
+        if (block + 1 < end) {
+            copier.copy(b, places, shared, side ^ 1);
+            if (block + 2 < end) {
+                after = span_of(b, block + 2, next.p);
+                copier.find(b, after, places);
+            }
+        }
+        Forward forward;
+        forward.find(shared + HOT_AT + side * HOT_PART, shared + CONTEXT_AT + side * CONTEXT_PART,
+                     shared + WINDOW_AT, shared + TOLD_AT);
+        float odds[M];
+        forward.odds(odds);
+        int r = warp * 16 + (lane >> 2) + (lane & 2) * 4;
+        const float* row = (const float*)(info + r * (INFO * 16));
+        if (click && r < now.rows) {
+            float shown = fmaxf(row[1], 1e-9f), final = row[3], happened = row[0];
+#pragma unroll
+            for (int m = 0; m < M; m++) {
+                float share = row[5 + m] * final, z = odds[m] + base[m];
+                if (z > peak[m]) {
+                    mass[m] *= exp_of(peak[m] - z);
+                    peak[m] = z;
+                }
+                mass[m] += shown * fmaxf(share, 1e-9f) * exp_of(z - peak[m]);
+                clicks[m] += share * happened;
+            }
+        }
+        if (block + 1 == end || next.p != own) {
+#pragma unroll
+            for (int m = 0; m < M; m++) {
+                float top = peak[m];
+#pragma unroll
+                for (int d = 2; d < 32; d *= 2) top = fmaxf(top, beside(top, d));
+                float whole = mass[m] * exp_of(peak[m] - top), fallen = clicks[m];
+#pragma unroll
+                for (int d = 2; d < 32; d *= 2) {
+                    whole += beside(whole, d);
+                    fallen += beside(fallen, d);
+                }
+                if (lane == 0) {
+                    float* to = sums + warp * (3 * M) + m;
+                    to[0] = top;
+                    to[M] = whole;
+                    to[2 * M] = fallen;
+                }
+            }
+            __syncthreads();
+            if (threadIdx.x < M) {
+                int m = threadIdx.x;
+                float top = -1e30f, whole = 0, fallen = 0;
+                for (int w = 0; w < 4; w++) top = fmaxf(top, sums[w * 3 * M + m]);
+                for (int w = 0; w < 4; w++) {
+                    whole += sums[w * 3 * M + M + m] * exp_of(sums[w * 3 * M + m] - top);
+                    fallen += sums[w * 3 * M + 2 * M + m];
+                }
+                int from = b.blocks[own], to = b.blocks[own + 1];
+                if (from >= begin && to <= end) {
+                    level[(long long)own * ODDS + m] = logf(whole) + top;
+                    fell[(long long)own * ODDS + m] = fallen;
+                } else {
+                    float* part = parts + (2 * blockIdx.x + (from >= begin)) * (3 * M) + m;
+                    part[0] = top;
+                    part[M] = whole;
+                    part[2 * M] = fallen;
+                }
+            }
+        }
+        now = next;
+        next = after;
+    }
+}
+
+// Levels of products that several programs share, and of those without rows.
+extern "C" __global__ void level(Batch b, float* level, float* fell, const float* parts) {
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < b.products * M; i += gridDim.x * blockDim.x) {
+        int p = i / M, m = i % M, from = b.blocks[p], to = b.blocks[p + 1];
+        float top = -1e30f, whole = 0, fallen = 0;
+        if (from < to) {
+            int c0 = owner(b, from), c1 = owner(b, to - 1);
+            if (c0 == c1) continue;
+            for (int c = c0; c <= c1; c++) {
+                const float* part = parts + (2 * c + (c == c0)) * (3 * M) + m;
+                float higher = fmaxf(top, part[0]);
+                whole = whole * exp_of(top - higher) + part[M] * exp_of(part[0] - higher);
+                fallen += part[2 * M];
+                top = higher;
+            }
+        }
+        level[(long long)p * ODDS + m] = whole > 0 ? logf(whole) + top : -__int_as_float(0x7f800000);
+        fell[(long long)p * ODDS + m] = fallen;
+    }
+}

@@ -1,0 +1,182 @@
+// The GPU's instructions of model/reward/fused/hopper on a CPU: a block's threads are fibers.
+
+#include <ucontext.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef unsigned short u16;
+
+#define __device__
+#define __global__
+#define __shared__
+#define __align__(x)
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+
+using std::max;
+using std::min;
+
+struct uint4 { u32 x, y, z, w; };
+struct Place { int x, y; };
+
+alignas(128) char memory[1 << 20];
+static Place blockIdx, gridDim, blockDim;
+static int running, threads;
+static ucontext_t home, fibers[1024];
+static std::vector<char> stacks[1024];
+static bool done[1024];
+static struct { int x; } threadIdx;
+
+static void yield() { swapcontext(&fibers[running], &home); }
+
+struct Barrier { int arrived = 0, turn = 0; };
+static Barrier whole, warps[32];
+
+static void meet(Barrier& b, int count) {
+    int turn = b.turn;
+    if (++b.arrived == count) {
+        b.arrived = 0;
+        b.turn++;
+    } else
+        while (b.turn == turn) yield();
+}
+static void __syncthreads() { meet(whole, threads); }
+static void __syncwarp() { meet(warps[running / 32], 32); }
+
+static float passed[1024];
+static float __shfl_sync(u32, float x, int lane) {
+    passed[running] = x;
+    __syncwarp();
+    float y = passed[running / 32 * 32 + lane];
+    __syncwarp();
+    return y;
+}
+static float from(float x, int lane) { return __shfl_sync(0, x, lane); }
+static float beside(float x, int mask) { return __shfl_sync(0, x, running % 32 ^ mask); }
+
+static float __uint_as_float(u32 x) { float y; memcpy(&y, &x, 4); return y; }
+static float __int_as_float(int x) { float y; memcpy(&y, &x, 4); return y; }
+static float exp_of(float x) { return expf(x); }
+static float log2_of(float x) { return log2f(x); }
+static float over(float x) { return 1 / x; }
+
+static u32 shared_at(const void* p) { return (char*)p - memory; }
+static u64 cores(u32 at, u32 lead, u32 stride) {
+    return (u64)((at & 0x3FFFF) >> 4) | ((u64)(lead >> 4) << 16) | ((u64)(stride >> 4) << 32);
+}
+static void arrive() {}
+static void commit() {}
+static void finished() {}
+static void seen_by_units() {}
+static void copies_end() {}
+static void copies_there() {}
+static void copy16(u32 to, const void* from, bool there) {
+    if (there) memcpy(memory + to, from, 16); else memset(memory + to, 0, 16);
+}
+
+static u32 rounded(float x) {
+    u32 y;
+    memcpy(&y, &x, 4);
+    return (y + 0x7fff + ((y >> 16) & 1)) >> 16;
+}
+static u32 halves(float a, float b, u32& rest) {
+    u32 low = rounded(a), high = rounded(b);
+    rest = rounded(a - __uint_as_float(low << 16)) | rounded(b - __uint_as_float(high << 16)) << 16;
+    return low | high << 16;
+}
+static void store_short(u32 to, u16 x) { memcpy(memory + to, &x, 2); }
+static void store16(u32 to, u32 a, u32 b, u32 c, u32 d) {
+    u32 all[4] = {a, b, c, d};
+    memcpy(memory + to, all, 16);
+}
+// Lane l says where row l % 8 of matrix l / 8 goes, and holds two numbers of row l / 4 of each.
+static u32 rows_at[1024], held[4][1024];
+static void stored(u32 to, int matrices) {
+    rows_at[running] = to;
+    __syncwarp();
+    int base = running / 32 * 32, lane = running % 32;
+    for (int i = 0; i < matrices; i++)
+        memcpy(memory + rows_at[base + 8 * i + lane / 4] + lane % 4 * 4, &held[i][running], 4);
+    __syncwarp();
+}
+static void store4(u32 to, u32 a, u32 b, u32 c, u32 d) {
+    held[0][running] = a, held[1][running] = b, held[2][running] = c, held[3][running] = d;
+    stored(to, 4);
+}
+static void store2(u32 to, u32 a, u32 b) {
+    held[0][running] = a, held[1][running] = b;
+    stored(to, 2);
+}
+
+// Element (row, k) of a matrix of cores; turned: a core's 16 bytes run along its rows.
+static float number(u64 matrix, int row, int k, bool turned) {
+    u32 at = (matrix & 0x3fff) << 4, lead = (matrix >> 16 & 0x3fff) << 4, stride = (matrix >> 32 & 0x3fff) << 4;
+    at += (row >> 3) * stride + (k >> 3) * lead;
+    at += turned ? (k & 7) * 16 + (row & 7) * 2 : (row & 7) * 16 + (k & 7) * 2;
+    u16 x;
+    memcpy(&x, memory + at, 2);
+    return __uint_as_float((u32)x << 16);
+}
+template <int TURNED, int COUNT>
+static void product_of_cores(float (&d)[COUNT], u64 a, u64 b, int more) {
+    __syncthreads();
+    int warp = running / 32, lane = running % 32;
+    for (int i = 0; i < COUNT; i++) {
+        int row = warp * 16 + lane / 4 + (i & 2) * 4, column = i / 4 * 8 + lane % 4 * 2 + (i & 1);
+        float sum = more ? d[i] : 0;
+        for (int k = 0; k < 16; k++) {
+            float x = number(a, row, k, TURNED), y = number(b, column, k, true);
+            sum += x * y;
+        }
+        d[i] = sum;
+    }
+    __syncthreads();
+}
+
+static std::function<void()> body;
+static void begun() {
+    body();
+    done[running] = true;
+    yield();
+}
+template <class... A, size_t... I>
+static void unpacked(void (*kernel)(A...), void** given, std::index_sequence<I...>) {
+    kernel(*(A*)given[I]...);
+}
+template <class... A>
+static void launched(void (*kernel)(A...), int x, int y, int count, void** given) {
+    body = [=] { unpacked(kernel, given, std::index_sequence_for<A...>{}); };
+    threads = count;
+    gridDim = {x, y};
+    blockDim = {count, 1};
+    for (int block = 0; block < x * y; block++) {
+        blockIdx = {block % x, block / x};
+        memset(memory, 0x7f, sizeof memory);
+        whole = Barrier();
+        for (auto& warp : warps) warp = Barrier();
+        for (int i = 0; i < count; i++) {
+            stacks[i].resize(1 << 16);
+            getcontext(&fibers[i]);
+            fibers[i].uc_stack.ss_sp = stacks[i].data();
+            fibers[i].uc_stack.ss_size = stacks[i].size();
+            fibers[i].uc_link = &home;
+            makecontext(&fibers[i], begun, 0);
+            done[i] = false;
+        }
+        for (bool left = true; left;) {
+            left = false;
+            for (running = 0; running < count; running++) {
+                if (done[running]) continue;
+                threadIdx.x = running;
+                swapcontext(&home, &fibers[running]);
+                left = left || !done[running];
+            }
+        }
+    }
+}

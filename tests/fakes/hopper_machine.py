@@ -1,0 +1,50 @@
+"""Runs the CUDA kernels of model/reward/fused/hopper on a CPU, by g++ and fibers."""
+
+import ctypes
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from model.reward.fused.hopper import nvrtc, source
+from model.reward.fused.layout import Sizes
+
+KERNELS = ("shared_bytes", "levels", "level", "gradients", "together", "every")
+
+
+def machine(sizes: Sizes, definitions: dict[str, int]) -> "Machine":
+    products = "".join(
+        f"template <int T, int C> void {name}(float (&d)[C], u64 a, u64 b, int more)"
+        " { product_of_cores<T>(d, a, b, more); }\n"
+        for name in ("product_all", "product_told")
+    )
+    told = (Path(__file__).parent / "hopper_machine.hpp").read_text()
+    launches = "".join(
+        f'extern "C" void launch_{name}(int x, int y, int count, void** given) '
+        f"{{ launched({name}, x, y, count, given); }}\n"
+        for name in KERNELS
+    )
+    named = "".join(f"#define {name} {value}\n" for name, value in definitions.items())
+    return Machine(named + told + source.whole("", products) + launches)
+
+
+class Machine:
+    def __init__(self, text: str) -> None:
+        folder = Path(tempfile.mkdtemp())
+        (folder / "rows.cpp").write_text(text)
+        built = ["g++", "-O1", "-std=c++17", "-w", "-fno-strict-aliasing", "-shared", "-fPIC", "-o"]
+        subprocess.run([*built, folder / "rows.so", folder / "rows.cpp"], check=True)
+        self._library = ctypes.CDLL(str(folder / "rows.so"))
+
+    def kernel(self, name: str, threads: int, shared: int = 0) -> Any:
+        assert shared <= 1 << 20
+        launch = getattr(self._library, f"launch_{name}")
+
+        def run(blocks: tuple[int, int], *given: Any) -> None:
+            told = [nvrtc.argument(value) for value in given]
+            places = (ctypes.c_void_p * len(told))(*(ctypes.addressof(value) for value in told))
+            launch(*blocks, threads, places)
+
+        return run
