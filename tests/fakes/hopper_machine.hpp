@@ -63,13 +63,16 @@ static float beside(float x, int mask) { return __shfl_sync(0, x, running % 32 ^
 static float __uint_as_float(u32 x) { float y; memcpy(&y, &x, 4); return y; }
 static float __int_as_float(int x) { float y; memcpy(&y, &x, 4); return y; }
 static float exp_of(float x) { return expf(x); }
+static float exp2_of(float x) { return exp2f(x); }
 static float log2_of(float x) { return log2f(x); }
 static float over(float x) { return 1 / x; }
 
 static u32 shared_at(const void* p) { return (char*)p - memory; }
-static u64 cores(u32 at, u32 lead, u32 stride) {
-    return (u64)((at & 0x3FFFF) >> 4) | ((u64)(lead >> 4) << 16) | ((u64)(stride >> 4) << 32);
-}
+struct Matrix {
+    u32 start, lead, stride;
+    Matrix at(u32 bytes) const { return {start + bytes, lead, stride}; }
+};
+static Matrix cores(u32 at, u32 lead, u32 stride) { return {at, lead, stride}; }
 static void arrive() {}
 static void commit() {}
 static void finished() {}
@@ -115,16 +118,15 @@ static void store2(u32 to, u32 a, u32 b) {
 }
 
 // Element (row, k) of a matrix of cores; turned: a core's 16 bytes run along its rows.
-static float number(u64 matrix, int row, int k, bool turned) {
-    u32 at = (matrix & 0x3fff) << 4, lead = (matrix >> 16 & 0x3fff) << 4, stride = (matrix >> 32 & 0x3fff) << 4;
-    at += (row >> 3) * stride + (k >> 3) * lead;
+static float number(Matrix matrix, int row, int k, bool turned) {
+    u32 at = matrix.start + (row >> 3) * matrix.stride + (k >> 3) * matrix.lead;
     at += turned ? (k & 7) * 16 + (row & 7) * 2 : (row & 7) * 16 + (k & 7) * 2;
     u16 x;
     memcpy(&x, memory + at, 2);
     return __uint_as_float((u32)x << 16);
 }
 template <int TURNED, int COUNT>
-static void product_of_cores(float (&d)[COUNT], u64 a, u64 b, int more) {
+static void product_of_cores(float (&d)[COUNT], Matrix a, Matrix b, int more) {
     __syncthreads();
     int warp = running / 32, lane = running % 32;
     for (int i = 0; i < COUNT; i++) {

@@ -16,7 +16,7 @@ KERNELS = ("shared_bytes", "levels", "level", "gradients", "together", "every")
 
 def machine(sizes: Sizes, definitions: dict[str, int]) -> "Machine":
     products = "".join(
-        f"template <int T, int C> void {name}(float (&d)[C], u64 a, u64 b, int more)"
+        f"template <int T, int C> void {name}(float (&d)[C], Matrix a, Matrix b, int more)"
         " { product_of_cores<T>(d, a, b, more); }\n"
         for name in ("product_all", "product_told")
     )

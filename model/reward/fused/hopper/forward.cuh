@@ -2,19 +2,21 @@
 struct Forward {
     float added[N / 2], told[NT / 2];
 
-    __device__ __forceinline__ void find(u32 hot, u32 context, u32 window, u32 weights) {
+    __device__ __forceinline__ void find(u32 shared, int stage) {
+        Matrix hot = cores(shared + HOT_AT + stage * HOT_PART, 1024, 128);
+        Matrix context = cores(shared + CONTEXT_AT + stage * CONTEXT_PART, 1024, 128);
+        Matrix window = cores(shared + WINDOW_AT, 128, KW * 16), weights = cores(shared + TOLD_AT, 128, KC * 16);
         arrive();
 #pragma unroll
-        for (int k = 0; k < KC / 16; k++) {
-            u64 a = cores(context + k * 2048, 1024, 128);
-            product_told<0>(told, a, cores(weights + k * 256, 128, KC * 16), k > 0);
-            if (FINE) product_told<0>(told, a, cores(weights + TOLD_PART + k * 256, 128, KC * 16), 1);
-        }
+        for (int half = 0; half < HALVES; half++) {
 #pragma unroll
-        for (int k = 0; k < KW / 16; k++) {
-            u64 a = cores(hot + k * 2048, 1024, 128);
-            product_all<0>(added, a, cores(window + k * 256, 128, KW * 16), k > 0);
-            if (FINE) product_all<0>(added, a, cores(window + WINDOW_PART + k * 256, 128, KW * 16), 1);
+            for (int k = 0; k < KC / 16; k++)
+                product_told<0>(told, context.at(k * 2048),
+                                weights.at(half * TOLD_PART + k * 256), half + k > 0);
+#pragma unroll
+            for (int k = 0; k < KW / 16; k++)
+                product_all<0>(added, hot.at(k * 2048),
+                               window.at(half * WINDOW_PART + k * 256), half + k > 0);
         }
         commit();
         finished();

@@ -1,5 +1,9 @@
 // Gradients of a batch's loss, given each product's level.
 
+// A bound in powers of 2 that no real row meets, against infinities: log-odds lie above -80, and a row
+// at most 41 over its level, as masses are counted from 1e-18.
+constexpr float MOST = 115, NEVER = -1e30f;
+
 // Partial sums of a product that several programs share: part (2 grid, KB 64, WIDE), product_part
 // (2 grid, 2 M); told_part (grid, KB.. contexts, WIDE) and loss_part (grid) of each program.
 extern "C" __global__ void __launch_bounds__(THREADS, GRADIENTS_PROGRAMS)
@@ -19,30 +23,26 @@ gradients(
     __syncthreads();
     load_table(shared + TOLD_AT, TOLD_PART, b.told, KC, PARTS * CONTEXT, CONTEXT, NT, column);
     float whole_scale = scale * (click ? 1.0f - comparison : 1.0f);
-    float bias[M], own_term[M], top[M], fallen[M], product[M], every = 0, lost = 0;
-#pragma unroll
-    for (int m = 0; m < M; m++) bias[m] = b.bias[click ? m : M + m];
+    float weighed = click ? comparison * scale : 0.0f;
+    float own_term[M], top[M], fallen[M], product[M], all = 0, lost = 0, apart_lost = 0;
     Sums found;
 #pragma unroll
     for (int i = 0; i < NT / 2; i++) found.told[i] = 0;
-    Copier copier;
-    Hot hot;
-    int places[ITEMS];
-    int begin = begins(b, blockIdx.x), end = begins(b, blockIdx.x + 1);
-    Span now = {0, 0, 0}, next = now;
+    Copier copier(b, shared);
+    Hot hot(shared);
+    int begin = begins(b, blockIdx.x), end = begins(b, blockIdx.x + 1), own = -1, place = -1;
+    Span now = {}, next = {}, after;
     if (begin < end) {
         now = next = span_of(b, begin, product_of(b, begin));
-        copier.find(b, now, places);
-        copier.copy(b, places, shared, 0);
+        copier.copy(copier.find(b, now), 0);
     }
     if (begin + 1 < end) {
-        next = span_of(b, begin + 1, now.p);
-        copier.find(b, next, places);
+        advance(b, begin + 1, next);
+        place = copier.find(b, next);
     }
-    int own = -1;
     bool more = false;
     for (int block = begin; block < end; block++) {
-        int side = (block - begin) & 1;
+        int stage = (block - begin) & 1;
         if (now.p != own) {
             own = now.p;
             more = false;
@@ -52,59 +52,52 @@ gradients(
 #pragma unroll
             for (int m = 0; m < M; m++) {
                 long long at = (long long)own * ODDS + m;
-                own_term[m] = b.product[click ? at : at + M];
-                top[m] = click ? level[at] : 0.0f;
+                float bias = b.bias[click ? m : M + m];
+                own_term[m] = -LOG2_E * (bias + b.product[click ? at : at + M]);
+                top[m] = click ? LOG2_E * (bias - level[at]) : NEVER;
                 fallen[m] = click ? fell[at] * comparison * scale : 0.0f;
                 product[m] = 0;
             }
         }
         copies_there();
         __syncwarp();
-        const char* info = memory + INFO_AT + side * INFO_PART;
-        if (side) hot.write<1>(shared, info, now.rows); else hot.write<0>(shared, info, now.rows);
-        finished();
+        const char* info = memory + INFO_AT + stage * INFO_PART;
+        hot.write(shared, info, stage);
         seen_by_units();
         __syncthreads();
-        Span after = next;
-        if (block + 1 < end) {
-            copier.copy(b, places, shared, side ^ 1);
-            if (block + 2 < end) {
-                after = span_of(b, block + 2, next.p);
-                copier.find(b, after, places);
-            }
+        after = next;
+        if (block + 1 < end) copier.copy(place, stage ^ 1);
+        if (block + 2 < end) {
+            advance(b, block + 2, after);
+            place = copier.find(b, after);
         }
-        u32 hot_at = shared + HOT_AT + side * HOT_PART;
-        u32 context_at = shared + CONTEXT_AT + side * CONTEXT_PART;
         Forward forward;
-        forward.find(hot_at, context_at, shared + WINDOW_AT, shared + TOLD_AT);
+        forward.find(shared, stage);
         float slope[M];
         forward.odds(slope);
         int r = warp * 16 + (lane >> 2) + (lane & 2) * 4;
         const float* row = (const float*)(info + r * (INFO * 16));
-        bool there = r < now.rows, compared = there && click;
         float events = click ? row[0] : row[2], trials = click ? row[1] : row[0];
         float final = click ? row[3] : row[4] * converts;
-        float against = compared ? comparison * scale : 0.0f, shown = fmaxf(trials, 1e-9f);
+        float shown = r < now.rows ? fmaxf(trials, 1e-9f) : 0.0f, against = events * weighed;
 #pragma unroll
         for (int m = 0; m < M; m++) {
-            float z = slope[m] + bias[m], whole = z + own_term[m], share = row[5 + m] * final;
-            float small = exp_of(-fabsf(whole)), part_of = over(1.0f + small);
-            float chance = whole >= 0 ? part_of : small * part_of;
-            float soft = fmaxf(whole, 0.0f) + 0.6931471805599453f * log2_of(1.0f + small);
-            float scaled = share * whole_scale;
-            float down = scaled * (trials * chance - events);
-            lost += scaled * (trials * soft - events * whole);
-            float apart = compared ? z - top[m] : 0.0f, counted = share * events * against;
-            float exposed = (compared ? fallen[m] : 0.0f) * shown * fmaxf(share, 1e-9f);
-            lost -= counted * apart;
-            product[m] += down;
-            slope[m] = down + exposed * exp_of(apart) - counted;
+            // In powers of 2: u less the log-odds, a the row over its level.
+            float u = fminf(own_term[m] - LOG2_E * slope[m], MOST);
+            float a = fminf(top[m] + LOG2_E * slope[m], MOST);
+            float rest = 1.0f + exp2_of(u), share = row[5 + m] * final;
+            float off = trials * over(rest) - events;
+            lost += share * (trials * (log2_of(rest) - u) + events * u);
+            apart_lost += share * events * a;
+            product[m] += share * off;
+            slope[m] = share * (whole_scale * off - against)
+                     + fallen[m] * shown * fmaxf(share, 1e-9f) * exp2_of(a);
         }
         Slopes slopes(slope);
         store(shared + GRAD_AT, slopes, forward);
         seen_by_units();
         __syncthreads();
-        found.add(hot_at, context_at, shared + GRAD_AT, more, block > begin);
+        found.add(shared, stage, more, block > begin);
         more = true;
         if (block + 1 == end || next.p != own) {
             finished();
@@ -133,7 +126,8 @@ gradients(
                 int o = threadIdx.x;
                 float sum = 0;
                 for (int w = 0; w < 4; w++) sum += sums[w * (2 * M) + o];
-                every += sum;
+                sum *= scale * (o < M ? 1.0f - comparison : 1.0f);
+                all += sum;
                 if (whole) product_grad[(long long)code[own] * (2 * M) + o] = sum * known[own];
                 else product_part[slot * (2 * M) + o] = sum;
             }
@@ -149,10 +143,11 @@ gradients(
         int j = column[(i >> 2) * 8 + (lane & 3) * 2 + (i & 1)];
         if (c < PARTS * CONTEXT && j >= 0) told_part[(blockIdx.x * (PARTS * CONTEXT) + c) * WIDE + j] = found.told[i];
     }
+    lost = LN_2 * (whole_scale * lost - weighed * apart_lost);
 #pragma unroll
     for (int d = 1; d < 32; d *= 2) lost += beside(lost, d);
     if (lane == 0) sums[warp] = lost;
     __syncthreads();
-    if (threadIdx.x < 2 * M) bias_part[blockIdx.x * (2 * M + 1) + threadIdx.x] = every;
+    if (threadIdx.x < 2 * M) bias_part[blockIdx.x * (2 * M + 1) + threadIdx.x] = all;
     if (threadIdx.x == 2 * M) bias_part[blockIdx.x * (2 * M + 1) + 2 * M] = sums[0] + sums[1] + sums[2] + sums[3];
 }

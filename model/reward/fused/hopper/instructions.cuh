@@ -6,9 +6,15 @@ __device__ __forceinline__ u32 shared_at(const void* p) {
     return found;
 }
 
-// A matrix of cores for the matrix units: `lead` and `stride` bytes between cores.
-__device__ __forceinline__ u64 cores(u32 at, u32 lead, u32 stride) {
-    return (u64)((at & 0x3FFFF) >> 4) | ((u64)(lead >> 4) << 16) | ((u64)(stride >> 4) << 32);
+// A matrix of cores as the matrix units are told of it.
+struct Matrix {
+    u32 low, high;
+    __device__ __forceinline__ Matrix at(u32 bytes) const { return {low + (bytes >> 4), high}; }
+};
+
+// `lead` and `stride` bytes lie between cores.
+__device__ __forceinline__ Matrix cores(u32 at, u32 lead, u32 stride) {
+    return {(at >> 4) | ((lead >> 4) << 16), stride >> 4};
 }
 
 __device__ __forceinline__ void arrive() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -45,7 +51,7 @@ __device__ __forceinline__ float over(float x) {
     asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
-__device__ __forceinline__ float exp_of(float x) { return exp2_of(x * 1.4426950408889634f); }
+__device__ __forceinline__ float exp_of(float x) { return exp2_of(x * LOG2_E); }
 __device__ __forceinline__ float from(float x, int lane) {
     return __shfl_sync(0xffffffffu, x, lane);
 }

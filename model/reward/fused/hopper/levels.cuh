@@ -1,5 +1,8 @@
 // Of each product the log mass of its rows (the level) and their clicks, for the comparison.
 
+// Powers of 2: how far log-odds may lie above what masses are counted from, and where that begins.
+constexpr float HIGHER = 60, LOWEST = -1e30f;
+
 // Level parts of a product that several programs share: (2 grid, 3, M) peak, mass, clicks.
 extern "C" __global__ void __launch_bounds__(THREADS, LEVELS_PROGRAMS)
 levels(Batch b, float* level, float* fell, float* parts) {
@@ -8,30 +11,25 @@ levels(Batch b, float* level, float* fell, float* parts) {
     int* column = (int*)(memory + COLUMNS_AT);
     float* sums = (float*)(memory + SUMS_AT);
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-    bool click = !(lane & 1);
     for (int i = threadIdx.x; i < GRAD_AT / 16; i += THREADS) store16(shared + i * 16, 0, 0, 0, 0);
     __syncthreads();
     for (int i = threadIdx.x; i < N; i += THREADS) column[i] = column_of(i);
     __syncthreads();
     load_table(shared + TOLD_AT, TOLD_PART, b.told, KC, PARTS * CONTEXT, CONTEXT, NT, column);
-    float base[M], peak[M], mass[M], clicks[M];
-#pragma unroll
-    for (int m = 0; m < M; m++) base[m] = b.bias[m];
+    float peak[M], mass[M], clicks[M];  // peak in powers of 2, without the bias
     int begin = begins(b, blockIdx.x), end = begins(b, blockIdx.x + 1);
     if (begin == end) return;
-    Copier copier;
-    Hot hot;
-    int places[ITEMS];
-    Span now = span_of(b, begin, product_of(b, begin)), next = now;
-    copier.find(b, now, places);
-    copier.copy(b, places, shared, 0);
+    Copier copier(b, shared);
+    Hot hot(shared);
+    Span now = span_of(b, begin, product_of(b, begin)), next = now, after;
+    int place = copier.find(b, now), own = -1, rows = 0;
+    copier.copy(place, 0);
     if (begin + 1 < end) {
-        next = span_of(b, begin + 1, now.p);
-        copier.find(b, next, places);
+        advance(b, begin + 1, next);
+        place = copier.find(b, next);
     }
-    int own = -1;
     for (int block = begin; block < end; block++) {
-        int side = (block - begin) & 1;
+        int stage = (block - begin) & 1;
         if (now.p != own) {
             own = now.p;
             __syncthreads();
@@ -39,43 +37,48 @@ levels(Batch b, float* level, float* fell, float* parts) {
                        KW, b.count[own], KW, N, column);
 #pragma unroll
             for (int m = 0; m < M; m++) {
-                peak[m] = -1e30f;
+                peak[m] = LOWEST;
                 mass[m] = clicks[m] = 0;
             }
         }
         copies_there();
         __syncwarp();
-        const char* info = memory + INFO_AT + side * INFO_PART;
-        if (side) hot.write<1>(shared, info, now.rows); else hot.write<0>(shared, info, now.rows);
+        const char* info = memory + INFO_AT + stage * INFO_PART;
+        hot.write(shared, info, stage);
         seen_by_units();
         __syncthreads();
-        Span after = next;
-        if (block + 1 < end) {
-            copier.copy(b, places, shared, side ^ 1);
-            if (block + 2 < end) {
-                after = span_of(b, block + 2, next.p);
-                copier.find(b, after, places);
-            }
+        after = next;
+        if (block + 1 < end) copier.copy(place, stage ^ 1);
+        if (block + 2 < end) {
+            advance(b, block + 2, after);
+            place = copier.find(b, after);
         }
         Forward forward;
-        forward.find(shared + HOT_AT + side * HOT_PART, shared + CONTEXT_AT + side * CONTEXT_PART,
-                     shared + WINDOW_AT, shared + TOLD_AT);
-        float odds[M];
+        forward.find(shared, stage);
+        float odds[M], higher[M], most = -1e30f;
         forward.odds(odds);
         int r = warp * 16 + (lane >> 2) + (lane & 2) * 4;
         const float* row = (const float*)(info + r * (INFO * 16));
-        if (click && r < now.rows) {
-            float shown = fmaxf(row[1], 1e-9f), final = row[3], happened = row[0];
+        float shown = r < now.rows ? fmaxf(row[1], 1e-9f) : 0.0f, final = row[3], happened = row[0];
+#pragma unroll
+        for (int m = 0; m < M; m++) {
+            higher[m] = LOG2_E * odds[m] - peak[m];
+            most = fmaxf(most, higher[m]);
+        }
+        if (most > HIGHER) {
 #pragma unroll
             for (int m = 0; m < M; m++) {
-                float share = row[5 + m] * final, z = odds[m] + base[m];
-                if (z > peak[m]) {
-                    mass[m] *= exp_of(peak[m] - z);
-                    peak[m] = z;
-                }
-                mass[m] += shown * fmaxf(share, 1e-9f) * exp_of(z - peak[m]);
-                clicks[m] += share * happened;
+                float top = fmaxf(peak[m], LOG2_E * odds[m]);
+                mass[m] *= exp2_of(peak[m] - top);
+                peak[m] = top;
+                higher[m] = LOG2_E * odds[m] - top;
             }
+        }
+#pragma unroll
+        for (int m = 0; m < M; m++) {
+            float share = row[5 + m] * final;
+            mass[m] += shown * fmaxf(share, 1e-9f) * exp2_of(higher[m]);
+            clicks[m] += share * happened;
         }
         if (block + 1 == end || next.p != own) {
 #pragma unroll
@@ -83,7 +86,7 @@ levels(Batch b, float* level, float* fell, float* parts) {
                 float top = peak[m];
 #pragma unroll
                 for (int d = 2; d < 32; d *= 2) top = fmaxf(top, beside(top, d));
-                float whole = mass[m] * exp_of(peak[m] - top), fallen = clicks[m];
+                float whole = mass[m] * exp2_of(peak[m] - top), fallen = clicks[m];
 #pragma unroll
                 for (int d = 2; d < 32; d *= 2) {
                     whole += beside(whole, d);
@@ -102,9 +105,10 @@ levels(Batch b, float* level, float* fell, float* parts) {
                 float top = -1e30f, whole = 0, fallen = 0;
                 for (int w = 0; w < 4; w++) top = fmaxf(top, sums[w * 3 * M + m]);
                 for (int w = 0; w < 4; w++) {
-                    whole += sums[w * 3 * M + M + m] * exp_of(sums[w * 3 * M + m] - top);
+                    whole += sums[w * 3 * M + M + m] * exp2_of(sums[w * 3 * M + m] - top);
                     fallen += sums[w * 3 * M + 2 * M + m];
                 }
+                top = LN_2 * top + b.bias[m];
                 int from = b.blocks[own], to = b.blocks[own + 1];
                 if (from >= begin && to <= end) {
                     level[(long long)own * ODDS + m] = logf(whole) + top;

@@ -14,7 +14,8 @@ struct Batch {
     int products, grid;
 };
 
-struct Span { int p, at, rows; };  // product, first row in the batch, how many
+// A block: its product, its first row in the batch, how many rows; and where its product ends.
+struct Span { int p, at, rows, last, end; };
 
 // First block of program c.
 __device__ __forceinline__ int begins(const Batch& b, int c) {
@@ -37,8 +38,17 @@ __device__ __forceinline__ int product_of(const Batch& b, int block) {
 
 __device__ __forceinline__ Span span_of(const Batch& b, int block, int p) {
     while (b.blocks[p + 1] <= block) p++;
-    int at = b.starts[p] + (block - b.blocks[p]) * BLOCK;
-    return {p, at, min(BLOCK, b.starts[p + 1] - at)};
+    int at = b.starts[p] + (block - b.blocks[p]) * BLOCK, last = b.starts[p + 1];
+    return {p, at, min(BLOCK, last - at), last, b.blocks[p + 1]};
+}
+
+// The block behind another.
+__device__ __forceinline__ void advance(const Batch& b, int block, Span& s) {
+    if (block < s.end) {
+        s.at += BLOCK;
+        s.rows = min(BLOCK, s.last - s.at);
+    } else
+        s = span_of(b, block, s.p + 1);
 }
 
 // Which column of the table a column of the products is, -1: none.
@@ -80,70 +90,69 @@ __device__ __forceinline__ void load_table(
     }
 }
 
-constexpr int ITEMS = (16 * CHUNKS + 31) / 32;  // 16-byte words of its warp's 16 rows a thread copies
-
+// Copies a block's records ahead: each warp those of its 16 rows, two threads a row, one of them counts
+// and places, the other contexts.
 struct Copier {
-    int from[ITEMS], to[ITEMS], row[ITEMS];
+    static constexpr int MOST = INFO > CHUNKS - INFO ? INFO : CHUNKS - INFO;
+    const uint4* from;
+    u32 to, step, part;
+    int row, count;
 
-    __device__ __forceinline__ Copier() {
-        int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-#pragma unroll
-        for (int i = 0; i < ITEMS; i++) {
-            int item = min(i * 32 + lane, 16 * CHUNKS - 1);
-            int r = warp * 16 + item / CHUNKS, chunk = item % CHUNKS, c = chunk - INFO;
-            row[i] = i * 32 + lane < 16 * CHUNKS ? r : BLOCK;
-            from[i] = chunk;
-            to[i] = c < 0 ? INFO_AT + r * (INFO * 16) + chunk * 16
-                          : CONTEXT_AT + c * 1024 + (r >> 3) * 128 + (r & 7) * 16;
-        }
+    __device__ __forceinline__ Copier(const Batch& b, u32 shared) {
+        int r = row = threadIdx.x >> 1;
+        bool told = threadIdx.x & 1;
+        from = b.rows + (told ? INFO : 0);
+        to = shared + (told ? CONTEXT_AT + (r >> 3) * 128 + (r & 7) * 16 : INFO_AT + r * (INFO * 16));
+        step = told ? 1024 : 16;
+        part = told ? CONTEXT_PART : INFO_PART;
+        count = told ? CHUNKS - INFO : INFO;
     }
 
-    // Where the rows of a block lie in the log.
-    __device__ __forceinline__ void find(const Batch& b, const Span& s, int (&places)[ITEMS]) const {
-#pragma unroll
-        for (int i = 0; i < ITEMS; i++)
-            places[i] = row[i] < s.rows ? b.order[s.at + row[i]] : -1;
+    // Where the thread's row of a block lies in the log, -1: the block has no such row.
+    __device__ __forceinline__ int find(const Batch& b, const Span& s) const {
+        return row < s.rows ? b.order[s.at + row] : -1;
     }
 
-    // Begins to copy them; rows that are not there become 0.
-    __device__ __forceinline__ void copy(
-        const Batch& b, const int (&places)[ITEMS], u32 shared, int stage) const {
+    // Begins to copy it; a row that is not there becomes 0.
+    __device__ __forceinline__ void copy(int place, int stage) const {
+        const uint4* record = from + (long long)max(place, 0) * CHUNKS;
+        u32 at = to + stage * part;
 #pragma unroll
-        for (int i = 0; i < ITEMS; i++) {
-            bool info = from[i] < INFO;
-            u32 at = shared + to[i] + stage * (info ? INFO_PART : CONTEXT_PART);
-            long long place = places[i] < 0 ? 0 : places[i];
-            if (row[i] < BLOCK) copy16(at, b.rows + place * CHUNKS + from[i], places[i] >= 0);
+        for (int i = 0; i < MOST; i++) {
+            if (i < INFO && i < CHUNKS - INFO || i < count) copy16(at + i * step, record + i, place >= 0);
         }
         copies_end();
     }
 };
 
-// The one-hot rows of the elements a block shows: each thread writes half of one row's.
+// The one-hot rows of the elements a block shows: each thread writes half of one row's. A record says
+// where in a row of cores; what is absent lies in the last column, which no product's window has.
 struct Hot {
     static constexpr int MINE = (S + 1) / 2;
-    u32 at[2][MINE];
+    u32 before[MINE], last[MINE];
 
-    __device__ __forceinline__ Hot() {
+    __device__ __forceinline__ Hot(u32 shared) {
 #pragma unroll
-        for (int i = 0; i < 2 * MINE; i++) at[i / MINE][i % MINE] = 0;
+        for (int i = 0; i < MINE; i++) before[i] = last[i] = row_of(shared, 0) + (DEEP / 8 - 1) * 1024;
     }
 
-    template <int SIDE>
-    __device__ __forceinline__ void write(u32 shared, const char* info, int rows) {
+    static __device__ __forceinline__ u32 row_of(u32 shared, int stage) {
+        int r = threadIdx.x >> 1;
+        return shared + HOT_AT + stage * HOT_PART + (r >> 3) * 128 + (r & 7) * 16;
+    }
+
+    __device__ __forceinline__ void write(u32 shared, const char* info, int stage) {
         int r = threadIdx.x >> 1, half = threadIdx.x & 1;
-        const short* local = (const short*)(info + r * (INFO * 16) + (5 + M) * 4);
-        u32 base = shared + HOT_AT + SIDE * HOT_PART + (r >> 3) * 128 + (r & 7) * 16;
+        const short* place = (const short*)(info + r * (INFO * 16) + (5 + M) * 4) + half * MINE;
+        u32 base = row_of(shared, stage);
 #pragma unroll
-        for (int i = 0; i < MINE; i++) {
-            if (at[SIDE][i]) store_short(at[SIDE][i], 0);
-        }
+        for (int i = 0; i < MINE; i++) store_short(before[i], 0);
         __syncwarp();
 #pragma unroll
         for (int i = 0; i < MINE; i++) {
-            int s = half * MINE + i, k = s < S && r < rows ? local[s] : -1;
-            at[SIDE][i] = k < 0 ? 0 : base + (k >> 3) * 1024 + (k & 7) * 2;
-            if (k >= 0) store_short(at[SIDE][i], 0x3F80);
+            before[i] = last[i];
+            last[i] = base + (half * MINE + i < S ? place[i] : place[0]);
+            store_short(last[i], 0x3F80);
         }
     }
 };

@@ -55,11 +55,18 @@ def fits(held: Held) -> bool:
     return parts(held) * s.context <= MOST_CONTEXT and max(source.widths(s)) <= 128
 
 
+def deep_of(held: Held) -> int:
+    """Columns of one-hot rows: more than a product has elements, by 64."""
+    return source.multiple(int(held.count.max()) + 1, BLOCK)
+
+
 def packed(held: Held) -> Tensor:
     """(n, bytes) a record of each row: counts, weights, places of its elements, contexts."""
     counted = torch.stack([getattr(held, name) for name in COUNTED], dim=1)
     numbers = torch.cat([counted, held.weight], dim=1).contiguous().view(torch.uint8)
-    places = held.local.contiguous().view(torch.uint8)
+    local = held.local.int()
+    local = torch.where(local < 0, deep_of(held) - 1, local)
+    places = (local // 8 * 1024 + local % 8 * 2).short().contiguous().view(torch.uint8)
     high = held.context.bfloat16()
     both = [high] if held.exact else [high, (held.context - high.float()).bfloat16()]
     told = torch.cat(both, dim=1)
@@ -85,12 +92,12 @@ class HopperRows:
 
         info = source.multiple(4 * (len(COUNTED) + s.members) + 2 * s.slots, 16) // 16
         widest = max(int(held.count.max()), 1)
-        self.deep = source.multiple(widest, 64)
+        self.deep = deep_of(held)
         gradients = tuned.gradients if self.deep == 64 and source.widths(s)[0] <= 72 else 2
         module = machine(s, {
             "M": s.members, "R": s.rank, "Q": s.factors, "S": s.slots, "ODDS": s.outs,
             "WIDE": s.columns, "CONTEXT": s.context, "PARTS": parts(held), "INFO": info,
-            "CHUNKS": self.records.shape[1] // 16, "WINDOW": widest, "FINE": int(tuned.fine),
+            "CHUNKS": self.records.shape[1] // 16, "WINDOW": widest, "DEEP": self.deep, "FINE": int(tuned.fine),
             "LEVELS_PROGRAMS": tuned.levels, "GRADIENTS_PROGRAMS": gradients,
         })  # fmt: skip
         found = torch.zeros(2, dtype=torch.int32, device=device)

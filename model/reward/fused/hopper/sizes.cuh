@@ -2,7 +2,8 @@
 // Compile-time sizes come as -D: M members, R and Q factors of a pair and of a context, S slots, ODDS
 // columns of bias and product, WIDE columns of the elements' table, CONTEXT context columns, PARTS 2
 // where these are held as two bf16 numbers, CHUNKS 16-byte words of a row, INFO of them before its
-// contexts, WINDOW elements of the widest product, FINE 1 where floats enter as two bf16 numbers.
+// contexts, WINDOW elements of the widest product, DEEP
+// columns of one-hot rows, FINE 1 where floats enter as two bf16 numbers.
 
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -10,12 +11,13 @@ typedef unsigned short u16;
 
 __device__ constexpr int up(int x, int to) { return (x + to - 1) / to * to; }
 
+constexpr float LOG2_E = 1.4426950408889634f, LN_2 = 0.6931471805599453f;
 constexpr int BLOCK = 64, THREADS = 128;
 // A group is 4 columns of a table of products, one for each thread of a quad, all of one member.
 constexpr int TERMS = (M + 1) / 2, FQ = (Q + 3) / 4, FR = (R + 3) / 4;
 constexpr int FACTORS = TERMS + M * FQ, PAIRS = FACTORS + M * FR;  // where the next kind begins
 constexpr int NT = up(4 * FACTORS, 8), N = up(4 * PAIRS, 8);       // columns: contexts', elements'
-constexpr int KW = up(WINDOW, 16), KB = (WINDOW + 63) / 64;        // elements, padded to 16 and 64
+constexpr int KW = up(WINDOW, 16), KB = DEEP / 64;                 // elements, padded to 16 and 64
 constexpr int KC = up(PARTS * CONTEXT, 16);
 constexpr int HALVES = FINE + 1;
 

@@ -62,19 +62,22 @@ __device__ __forceinline__ void store(u32 to, const Slopes& slopes, const Forwar
 struct Sums {
     float own[KB][N / 2], told[NT / 2];
 
-    __device__ __forceinline__ void add(u32 hot, u32 context, u32 grad, bool more, bool more_told) {
+    __device__ __forceinline__ void add(u32 shared, int stage, bool more, bool more_told) {
+        Matrix hot = cores(shared + HOT_AT + stage * HOT_PART, 128, 1024);
+        Matrix context = cores(shared + CONTEXT_AT + stage * CONTEXT_PART, 128, 1024);
+        Matrix slopes = cores(shared + GRAD_AT, 128, 1024);
         arrive();
 #pragma unroll
         for (int half = 0; half < HALVES; half++) {
 #pragma unroll
             for (int k = 0; k < BLOCK / 16; k++) {
-                u32 at = grad + half * GRAD_PART + k * 256;
+                int at = half * GRAD_PART + k * 256;
 #pragma unroll
                 for (int e = 0; e < KB; e++)
-                    product_all<1>(own[e], cores(hot + e * 8192 + k * 256, 128, 1024),
-                                   cores(at, 128, 1024), more || half + k > 0);
-                product_told<1>(told, cores(context + k * 256, 128, 1024),
-                                cores(at + N / 8 * 1024, 128, 1024), more_told || half + k > 0);
+                    product_all<1>(own[e], hot.at(e * 8192 + k * 256), slopes.at(at),
+                                   more || half + k > 0);
+                product_told<1>(told, context.at(k * 256), slopes.at(at + N / 8 * 1024),
+                                more_told || half + k > 0);
             }
         }
         commit();

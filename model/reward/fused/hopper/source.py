@@ -45,9 +45,11 @@ def product(name: str, columns: int) -> str:
     kind = f"wgmma.mma_async.sync.aligned.m64n{columns}k16.f32.bf16.bf16"
     return f"""
 template <int TURNED>
-__device__ __forceinline__ void {name}(float (&d)[{count}], u64 a, u64 b, int more) {{
-    asm volatile("{{ .reg .pred p; setp.ne.b32 p, %{count + 2}, 0; {kind} {{{outs}}}, %{count}, "
-                 "%{count + 1}, p, 1, 1, %{count + 3}, 1; }}"
-                 : {held} : "l"(a), "l"(b), "r"(more), "n"(TURNED));
+__device__ __forceinline__ void {name}(float (&d)[{count}], Matrix a, Matrix b, int more) {{
+    asm volatile("{{ .reg .pred p; .reg .b64 a, b; mov.b64 a, {{%{count}, %{count + 1}}}; "
+                 "mov.b64 b, {{%{count + 2}, %{count + 3}}}; setp.ne.b32 p, %{count + 4}, 0; "
+                 "{kind} {{{outs}}}, a, b, p, 1, 1, %{count + 5}, 1; }}"
+                 : {held}
+                 : "r"(a.low), "r"(a.high), "r"(b.low), "r"(b.high), "r"(more), "n"(TURNED));
 }}
 """
