@@ -23,6 +23,7 @@ using std::max;
 using std::min;
 
 struct uint4 { u32 x, y, z, w; };
+struct float4 { float x, y, z, w; };
 struct Place { int x, y; };
 
 alignas(128) char memory[1 << 20];
@@ -49,6 +50,10 @@ static void meet(Barrier& b, int count) {
 static void __syncthreads() { meet(whole, threads); }
 static void __syncwarp() { meet(warps[running / 32], 32); }
 
+static float __uint_as_float(u32 x) { float y; memcpy(&y, &x, 4); return y; }
+static float __int_as_float(int x) { float y; memcpy(&y, &x, 4); return y; }
+static int __float_as_int(float x) { int y; memcpy(&y, &x, 4); return y; }
+
 static float passed[1024];
 static float __shfl_sync(u32, float x, int lane) {
     passed[running] = x;
@@ -57,11 +62,10 @@ static float __shfl_sync(u32, float x, int lane) {
     __syncwarp();
     return y;
 }
+static int __shfl_sync(u32, int x, int lane) { return __float_as_int(__shfl_sync(0, __int_as_float(x), lane)); }
 static float from(float x, int lane) { return __shfl_sync(0, x, lane); }
 static float beside(float x, int mask) { return __shfl_sync(0, x, running % 32 ^ mask); }
 
-static float __uint_as_float(u32 x) { float y; memcpy(&y, &x, 4); return y; }
-static float __int_as_float(int x) { float y; memcpy(&y, &x, 4); return y; }
 static float exp_of(float x) { return expf(x); }
 static float exp2_of(float x) { return exp2f(x); }
 static float log2_of(float x) { return log2f(x); }
@@ -79,6 +83,16 @@ static void finished() {}
 static void seen_by_units() {}
 static void copies_end() {}
 static void copies_there() {}
+struct Gate { int left, count, turn; };
+static Gate gates[1];
+static void gate(u32, int count) { gates[0] = {count, count, 0}; }
+static void gate_reached(u32) {
+    __syncwarp();
+    if (running % 32 == 0 && --gates[0].left == 0) gates[0] = {gates[0].count, gates[0].count, gates[0].turn ^ 1};
+}
+static void gate_passed(u32, int turn) {
+    while (gates[0].turn == turn) yield();
+}
 static void copy16(u32 to, const void* from, bool there) {
     if (there) memcpy(memory + to, from, 16); else memset(memory + to, 0, 16);
 }
@@ -117,26 +131,48 @@ static void store2(u32 to, u32 a, u32 b) {
     stored(to, 2);
 }
 
-// Element (row, k) of a matrix of cores; turned: a core's 16 bytes run along its rows.
-static float number(Matrix matrix, int row, int k, bool turned) {
-    u32 at = matrix.start + (row >> 3) * matrix.stride + (k >> 3) * matrix.lead;
-    at += turned ? (k & 7) * 16 + (row & 7) * 2 : (row & 7) * 16 + (k & 7) * 2;
+static void load4(u32 (&a)[4], u32 at) {
+    rows_at[running] = at;
+    __syncwarp();
+    int base = running / 32 * 32, lane = running % 32;
+    for (int i = 0; i < 4; i++) memcpy(&a[i], memory + rows_at[base + 8 * i + lane / 4] + lane % 4 * 4, 4);
+    __syncwarp();
+}
+
+static float number(u32 at) {
     u16 x;
     memcpy(&x, memory + at, 2);
     return __uint_as_float((u32)x << 16);
 }
-template <int TURNED, int COUNT>
-static void product_of_cores(float (&d)[COUNT], Matrix a, Matrix b, int more) {
+// Element (k, n) of a matrix of cores by its columns.
+static float element(Matrix b, int k, int n) {
+    return number(b.start + n / 8 * b.stride + k / 8 * b.lead + k % 8 * 16 + n % 8 * 2);
+}
+
+// A warpgroup's d (64, 2 COUNT) += a (64, 16) @ b (16, 2 COUNT): a thread holds two numbers of rows
+// lane / 4 and that + 8 of a, columns from lane % 4 * 2, and 8 columns on.
+static u32 left[1024][4];
+template <int COUNT>
+static void product_of_cores(float (&d)[COUNT], const u32 (&a)[4], Matrix b) {
+    memcpy(left[running], a, 16);
+    __syncwarp();
+    int base = running / 32 * 32, lane = running % 32;
+    for (int i = 0; i < COUNT; i++) {
+        for (int k = 0; k < 16; k++) {
+            u32 x = left[base + lane / 4 * 4 + k % 8 / 2][(i >> 1 & 1) + k / 8 * 2];
+            float y = __uint_as_float(k & 1 ? x & 0xffff0000u : x << 16);
+            d[i] += y * element(b, k, i / 4 * 8 + lane % 4 * 2 + (i & 1));
+        }
+    }
+    __syncwarp();
+}
+template <int COUNT>
+static void product_turned(float (&d)[COUNT], Matrix a, Matrix b) {
     __syncthreads();
     int warp = running / 32, lane = running % 32;
     for (int i = 0; i < COUNT; i++) {
-        int row = warp * 16 + lane / 4 + (i & 2) * 4, column = i / 4 * 8 + lane % 4 * 2 + (i & 1);
-        float sum = more ? d[i] : 0;
-        for (int k = 0; k < 16; k++) {
-            float x = number(a, row, k, TURNED), y = number(b, column, k, true);
-            sum += x * y;
-        }
-        d[i] = sum;
+        int m = warp * 16 + lane / 4 + (i & 2) * 4;
+        for (int k = 0; k < 16; k++) d[i] += element(a, k, m) * element(b, k, i / 4 * 8 + lane % 4 * 2 + (i & 1));
     }
     __syncthreads();
 }

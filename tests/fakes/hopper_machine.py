@@ -11,14 +11,20 @@ from torch import Tensor
 from model.reward.fused.hopper import nvrtc, source
 from model.reward.fused.layout import Sizes
 
-KERNELS = ("shared_bytes", "levels", "level", "gradients", "together", "every")
+KERNELS = ("shared_bytes", "levels", "level", "gradients", "together", "spread", "tell")
 
 
 def machine(sizes: Sizes, definitions: dict[str, int]) -> "Machine":
     products = "".join(
-        f"template <int T, int C> void {name}(float (&d)[C], Matrix a, Matrix b, int more)"
-        " { product_of_cores<T>(d, a, b, more); }\n"
-        for name in ("product_all", "product_told")
+        f"""
+template <int C> void {name}_first(float (&d)[C], const u32 (&a)[4], Matrix b) {{
+    for (auto& x : d) x = 0;
+    product_of_cores(d, a, b);
+}}
+template <int C> void {name}(float (&d)[C], const u32 (&a)[4], Matrix b) {{ product_of_cores(d, a, b); }}
+template <int C> void {name}_turned(float (&d)[C], Matrix a, Matrix b) {{ product_turned(d, a, b); }}
+"""
+        for name in source.PRODUCTS
     )
     told = (Path(__file__).parent / "hopper_machine.hpp").read_text()
     launches = "".join(

@@ -58,17 +58,82 @@ def moments(optimiser: Optimizer, weight: nn.Parameter) -> tuple[Tensor, Tensor,
     return state["step"], state["exp_avg"], state["exp_avg_sq"]
 
 
-def step(
-    optimiser: Optimizer, weight: nn.Parameter, grad: Tensor, prior: Prior, rate: Tensor, by: bool
-) -> None:
-    """Moves a weight against its gradient and the prior's; `by` the kernel. rate () on the device."""
-    done, mean, square = moments(optimiser, weight)
-    done += 1
-    if not weight.numel():
-        return
-    if by:
-        _kernel(weight, grad, mean, square, prior, rate, done)
-        return
+class Adam:
+    """Moves weights against their gradients `to` and the priors'; by kernels: all in one launch."""
+
+    def __init__(
+        self, network: RewardNetwork, optimiser: Optimizer, found: dict[str, Prior],
+        to: dict[str, Tensor], kernels: bool,
+    ) -> None:  # fmt: skip
+        self.optimiser, self.kernels = optimiser, kernels
+        self.parts = [
+            (weight, to[name], found[name])
+            for name, weight in network.named_parameters()
+        ]
+        self._told: _Told | None = None
+
+    def step(self, rate: Tensor) -> None:
+        """rate (), on the device."""
+        held = [moments(self.optimiser, weight) for weight, _, _ in self.parts]
+        torch._foreach_add_([done for done, _, _ in held], 1.0)
+        if not self.kernels:
+            for (weight, grad, prior), moved in zip(self.parts, held, strict=True):
+                if weight.numel():
+                    _plain(weight, grad, prior, rate, *moved)
+            return
+        if self._told is None:
+            self._told = _told(self.parts, held)
+        told = self._told
+        runs.table_kernels().adam[(len(told.weight_of),)](
+            told.places, told.sizes, told.precisions, told.weight_of, told.block_of, rate,
+            held[0][0], BLOCK=runs.NUMBERS,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """What the kernel reads of the weights; anchors are held, as it knows their addresses alone."""
+
+    places: Tensor
+    sizes: Tensor
+    precisions: Tensor
+    weight_of: Tensor
+    block_of: Tensor
+    anchors: list[Tensor | None]
+
+
+def _told(
+    parts: list[tuple[nn.Parameter, Tensor, Prior]], held: list[tuple[Tensor, Tensor, Tensor]]
+) -> _Told:
+    device = parts[0][0].device
+    priors_of = [prior for _, _, prior in parts]
+    anchors = [None if p.anchor is None else p.anchor.contiguous() for p in priors_of]
+    places = [
+        [weight.data_ptr(), grad.data_ptr(), mean.data_ptr(), square.data_ptr()]
+        + [0 if anchor is None else anchor.data_ptr()]
+        for (weight, grad, _), (_, mean, square), anchor in zip(parts, held, anchors, strict=True)
+    ]
+    assert not any(place % 16 for row in places for place in row), "torch aligns what it allocates"
+    numbers = [weight.numel() for weight, _, _ in parts]
+    sizes = [
+        [n, p.width, p.cut, p.pair_end] for n, p in zip(numbers, priors_of, strict=True)
+    ]
+    precisions = [[p.term, p.pair, p.context] for p in priors_of]
+    blocks = torch.tensor([-(-n // runs.NUMBERS) for n in numbers])
+    weight_of = torch.repeat_interleave(torch.arange(len(parts)), blocks)
+    block_of = torch.arange(len(weight_of)) - (blocks.cumsum(0) - blocks)[weight_of]
+    return _Told(
+        torch.tensor(places, dtype=torch.int64, device=device),
+        torch.tensor(sizes, dtype=torch.int64, device=device),
+        torch.tensor(precisions, dtype=torch.float32, device=device),
+        weight_of.int().to(device), block_of.int().to(device), anchors,
+    )  # fmt: skip
+
+
+def _plain(
+    weight: Tensor, grad: Tensor, prior: Prior, rate: Tensor, done: Tensor, mean: Tensor,
+    square: Tensor,
+) -> None:  # fmt: skip
     shape = (-1, prior.width)
     off = weight.detach().reshape(shape).clone()
     if prior.anchor is not None:
@@ -81,16 +146,3 @@ def step(
     square.mul_(SECOND).addcmul_(whole, whole, value=1 - SECOND)
     under = square.sqrt() / (1 - SECOND**done).sqrt() + LEAST
     weight.detach().sub_(rate / (1 - FIRST**done) * mean / under)
-
-
-def _kernel(
-    weight: Tensor, grad: Tensor, mean: Tensor, square: Tensor, prior: Prior, rate: Tensor,
-    done: Tensor,
-) -> None:  # fmt: skip
-    numbers = weight.numel()
-    anchor = weight if prior.anchor is None else prior.anchor
-    runs.table_kernels().adam[(-(-numbers // runs.NUMBERS),)](
-        weight.detach(), grad, mean, square, anchor.detach(), rate, done, numbers, prior.width,
-        prior.cut, prior.pair_end, prior.term, prior.pair, prior.context,
-        ANCHORED=prior.anchor is not None, BLOCK=runs.NUMBERS,
-    )  # fmt: skip

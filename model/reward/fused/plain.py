@@ -1,4 +1,6 @@
-"""The functions of `kernels.py` in torch: what runs without triton, and what kernels are held to."""
+"""The functions of the kernels in torch: what runs without triton, and what kernels are held to."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -6,7 +8,7 @@ from torch.nn import functional as F
 
 from model.reward.fused.layout import Held, Sizes
 from model.reward.fused.pooled import Pool
-from model.reward.fused.units import Units, units_of
+from model.reward.fused.told import Told
 
 
 def shares(sizes: Sizes, device: torch.device) -> Tensor:
@@ -19,6 +21,15 @@ def shares(sizes: Sizes, device: torch.device) -> Tensor:
     return F.one_hot(to, sizes.odds).float()
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Of the loss: the comparison's share, whether conversions are learned, and what it is times."""
+
+    comparison: float
+    converts: bool
+    scale: float
+
+
 class PlainRows:
     """Loss and gradients of a batch of rows, by the formulas of network.py and loss.py."""
 
@@ -26,18 +37,19 @@ class PlainRows:
         self.held, self.rows = held, rows
         self.shares = shares(held.sizes, held.clicks.device)
 
-    def cut(self, starts: Tensor) -> Units:
-        """A batch whose product p begins at starts[p]."""
-        return units_of(starts, self.rows)
+    def tell(self, told: Told) -> None:
+        """Weights of contexts and products as they now are."""
+        told.tell()
+
+    def hold(self, starts: Tensor) -> None:
+        """Learns from a batch whose product p begins at starts[p]: its order says the same."""
 
     def levels(
-        self, table: Tensor, told: Tensor, product: Tensor, bias: Tensor, order: Tensor,
-        units: Units,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        self, table: Tensor, told: Told, order: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """(P, outs) log mass of each product's rows, and their weighted clicks, for members."""
-        del product, units
         held, m = self.held, self.held.sizes.members
-        odds = self._odds(table, told, bias, order)[2]
+        odds = self._odds(table, told, order)[2]
         group, weight = held.group[order].long(), held.weight[order] * held.mature[order, None]
         exposed = held.displays[order, None].clamp(min=1e-9).log() + weight.clamp(min=1e-9).log()
         exposed = exposed + odds[:, :m]
@@ -51,19 +63,18 @@ class PlainRows:
         return mass.log() + peak, fell
 
     def gradients(
-        self, table: Tensor, told: Tensor, product: Tensor, bias: Tensor, order: Tensor,
-        units: Units, level: Tensor, fell: Tensor, comparison: float, converts: bool,
-        scale: float, to: dict[str, Tensor],
-    ) -> Tensor:  # fmt: skip
-        """() `scale` times the loss; its gradients are written: table (E, columns), told (C,
-        columns), product (products + 1, odds), bias (odds,)."""
-        del units
+        self, table: Tensor, told: Told, order: Tensor, level: Tensor, fell: Tensor,
+        asked: Asked, table_grad: Tensor, loss_to: Tensor,
+    ) -> None:  # fmt: skip
+        """Writes () `scale` times the loss to loss_to, and its gradients: table (E, columns), and
+        those of `told`."""
+        comparison, scale, to = asked.comparison, asked.scale, told.to
         held, m, width = self.held, self.held.sizes.members, self.held.sizes.width
-        added, seen, odds = self._odds(table, told, bias, order)
+        added, seen, odds = self._odds(table, told, order)
         group, weight = held.group[order].long(), held.weight[order]
-        own = product[group][:, : 2 * m]
+        own = told.product[group][:, : 2 * m]
         clicks, displays = held.clicks[order, None], held.displays[order, None]
-        closed = weight * held.converted[order, None] * float(converts)
+        closed = weight * held.converted[order, None] * float(asked.converts)
         share = torch.cat([weight * held.mature[order, None], closed], dim=1)
         events = torch.cat([clicks.expand(-1, m), held.bought[order, None].expand(-1, m)], dim=1)
         trials = torch.cat([displays.expand(-1, m), clicks.expand(-1, m)], dim=1)
@@ -78,7 +89,7 @@ class PlainRows:
         apart = comparison * (here * (exposed - top).exp() - counted)
         dodds = scale * (down + F.pad(apart, (0, m)))
         dz, ends = dodds @ self.shares.T, (2 * m, held.sizes.pair_end)
-        context = seen @ told[: held.sizes.context, :width]
+        context = seen @ told.weights[: held.sizes.context, :width]
         dadded = dz.clone()
         dadded[:, ends[0] : ends[1]] *= added[:, ends[0] : ends[1]]
         dadded[:, ends[1] :] *= context[:, ends[1] :]
@@ -86,17 +97,18 @@ class PlainRows:
         dtold[:, ends[0] : ends[1]] = 0
         dtold[:, ends[1] :] *= added[:, ends[1] :]
         at, there = self._elements(order)
-        to["table"].zero_()
+        table_grad.zero_()
         for slot in range(at.shape[1]):
             kept = dadded * there[:, slot, None]
-            to["table"][:, :width].index_add_(0, at[:, slot], kept)
-        to["told"].zero_()
-        to["told"][: held.sizes.context, :width] = seen.T @ dtold
-        to["product"].zero_()
+            table_grad[:, :width].index_add_(0, at[:, slot], kept)
+        told.grad.zero_()
+        told.grad[: held.sizes.context, :width] = seen.T @ dtold
+        told.spread()
         known = held.known[group, None] * scale
-        to["product"].index_add_(0, held.code[group].long(), down * known)
-        to["bias"].copy_(dodds.sum(0))
-        return scale * loss
+        to["product"].zero_()
+        to["product"].flatten(1).index_add_(0, held.code[group].long(), down * known)
+        to["bias"].copy_(dodds.sum(0).reshape(to["bias"].shape))
+        loss_to.copy_(scale * loss)
 
     def _elements(self, order: Tensor) -> tuple[Tensor, Tensor]:
         local = self.held.local[order].long()
@@ -104,18 +116,18 @@ class PlainRows:
         return first[:, None] + local.clamp(min=0), (local >= 0).float()
 
     def _odds(
-        self, table: Tensor, told: Tensor, bias: Tensor, order: Tensor
+        self, table: Tensor, told: Told, order: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(n, width) what elements add, contexts (n, C), and log-odds (n, odds) without products."""
         sizes = self.held.sizes
         at, there = self._elements(order)
         added = (table[at][..., : sizes.width] * there[..., None]).sum(1)
         seen = self.held.context[order].float()
-        context = seen @ told[: sizes.context, : sizes.width]
+        context = seen @ told.weights[: sizes.context, : sizes.width]
         a, b = sizes.odds, sizes.pair_end
         z = [added[:, :a] + context[:, :a], 0.5 * added[:, a:b].square()]
         z.append(added[:, b:] * context[:, b:])
-        return added, seen, torch.cat(z, dim=1) @ self.shares + bias[: sizes.odds]
+        return added, seen, torch.cat(z, dim=1) @ self.shares + told.bias[: sizes.odds]
 
 
 def pooled(pool: Pool, table: Tensor, out: Tensor, width: int) -> None:

@@ -12,7 +12,7 @@ RUN = 256  # rows that are added up in one go
 class Pool:
     """`rows` sums over k entries: row r of the result is the sum of weight * table[source] over
     entries row[r] to row[r + 1]; run and runs divide long sums: entries run[i] to run[i + 1] are
-    one, runs runs[r] to runs[r + 1] are row r's."""
+    one, runs runs[r] to runs[r + 1] are row r's; longest: entries of the longest run."""
 
     rows: int
     target: Tensor
@@ -21,6 +21,7 @@ class Pool:
     row: Tensor
     run: Tensor
     runs: Tensor
+    longest: int
 
 
 def pool_of(target: Tensor, source: Tensor, weight: Tensor, rows: int) -> Pool:
@@ -35,7 +36,7 @@ def pool_of(target: Tensor, source: Tensor, weight: Tensor, rows: int) -> Pool:
     run = torch.cat([row[owner] + part * RUN, row[-1:]])
     return Pool(
         rows, target[order], source[order].int(), weight[order].float(), row.int(), run.int(),
-        runs.int(),
+        runs.int(), min(int(count.max()) if rows else 0, RUN),
     )  # fmt: skip
 
 

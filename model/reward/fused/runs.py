@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from model.reward.fused.layout import Held, Sizes, power
+from model.reward.fused.plain import Asked
 from model.reward.fused.pooled import Pool
+from model.reward.fused.told import Told
 from model.reward.fused.units import Units, most_sums, most_units, units_of
 
 ROWS = 64  # elements of a program
@@ -46,9 +48,13 @@ class KernelRows:
         self.told_part = room(self.grid, s.told, s.columns)
         self.bias_part = room(self.grid, 2, s.outs)
 
-    def cut(self, starts: Tensor) -> Units:
-        """A batch whose product p begins at starts[p]."""
-        return units_of(starts, self.rows)
+    def tell(self, told: Told) -> None:
+        """Weights of contexts and products as they now are."""
+        told.tell()
+
+    def hold(self, starts: Tensor) -> None:
+        """Learns from a batch whose product p begins at starts[p], which stays where it is."""
+        self.starts = starts
 
     def _read(self, order: Tensor, units: Units) -> tuple[Tensor, ...]:
         h = self.held
@@ -68,13 +74,14 @@ class KernelRows:
         }  # fmt: skip
 
     def levels(
-        self, table: Tensor, told: Tensor, product: Tensor, bias: Tensor, order: Tensor,
-        units: Units,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        self, table: Tensor, told: Told, order: Tensor
+    ) -> tuple[Tensor, Tensor]:
         s = self.held.sizes
+        units = self.units = units_of(self.starts, self.rows)
         row_kernels().levels[(self.grid,)](
-            table, told, product, bias, *self._read(order, units), self.part, **self._sizes()
-        )
+            table, told.weights, told.product, told.bias, *self._read(order, units), self.part,
+            **self._sizes(),
+        )  # fmt: skip
         row_kernels().level[(s.products,)](
             self.part, units.begin, self.level, self.fell, s.products, O=s.outs, BLOCK=16,
             num_warps=1,
@@ -82,26 +89,26 @@ class KernelRows:
         return self.level, self.fell
 
     def gradients(
-        self, table: Tensor, told: Tensor, product: Tensor, bias: Tensor, order: Tensor,
-        units: Units, level: Tensor, fell: Tensor, comparison: float, converts: bool,
-        scale: float, to: dict[str, Tensor],
-    ) -> Tensor:  # fmt: skip
-        h, s = self.held, self.held.sizes
+        self, table: Tensor, told: Told, order: Tensor, level: Tensor, fell: Tensor,
+        asked: Asked, table_grad: Tensor, loss_to: Tensor,
+    ) -> None:  # fmt: skip
+        h, s, units, to = self.held, self.held.sizes, self.units, told.to
         row_kernels().gradients[(self.grid,)](
-            table, told, product, bias, *self._read(order, units), h.known, level, fell,
-            float(converts), comparison, scale, to["table"], self.table_part, self.product_part,
-            self.told_part, self.bias_part, **self._sizes(),
+            table, told.weights, told.product, told.bias, *self._read(order, units), h.known,
+            level, fell, float(asked.converts), asked.comparison, asked.scale, table_grad,
+            self.table_part, self.product_part, self.told_part, self.bias_part, **self._sizes(),
         )  # fmt: skip
         rows, grid = min(s.window, 16), min(s.products, 2048)
         table_kernels().together[(grid, s.window // rows)](
             self.table_part, self.product_part, units.begin, units.slots, h.first, h.count,
-            to["table"], to["product"], h.code, s.products, M=s.members, W=s.columns, O=s.outs,
+            table_grad, to["product"], h.code, s.products, M=s.members, W=s.columns, O=s.outs,
             K=s.window, ROWS=rows, BLOCK=16, GRID=grid,
         )  # fmt: skip
-        torch.sum(self.told_part, 0, out=to["told"])
+        torch.sum(self.told_part, 0, out=told.grad)
+        told.spread()
         whole = self.bias_part.sum(0)
-        to["bias"].copy_(whole[0, : s.odds])
-        return scale * whole[1].sum()
+        to["bias"].flatten().copy_(whole[0, : s.odds])
+        loss_to.copy_(asked.scale * whole[1].sum())
 
 
 def pooled_rows(pool: Pool, table: Tensor, out: Tensor, width: int) -> None:
@@ -113,14 +120,17 @@ def pooled_rows(pool: Pool, table: Tensor, out: Tensor, width: int) -> None:
 
 
 def pooled_runs(pool: Pool, table: Tensor, out: Tensor, width: int) -> None:
-    """The sums of any number of rows each: out (rows, width), in two rounds."""
+    """The sums of any number of rows each: out (rows, width), in two rounds where a sum is long."""
     columns, runs = power(width), len(pool.run) - 1
-    part = torch.empty(runs, width, dtype=torch.float32, device=out.device)
-    how = {"W": columns, "BLOCK": 2048 // columns, "num_warps": 2}
+    short = runs == pool.rows
+    part = out if short else torch.empty(runs, width, dtype=torch.float32, device=out.device)
+    how: dict[str, Any] = {"W": columns, "BLOCK": min(2048 // columns, power(pool.longest)), "num_warps": 2}
     table_kernels().pooled_runs[(runs,)](
-        pool.run, pool.source, pool.weight, table, part, width, table.stride(0), width,
+        pool.run, pool.source, pool.weight, table, part, width, table.stride(0), part.stride(0),
         DIRECT=False, **how,
     )  # fmt: skip
+    if short:
+        return
     table_kernels().pooled_runs[(pool.rows,)](
         pool.runs, pool.source, pool.weight, part, out, width, width, out.stride(0), DIRECT=True,
         **how,

@@ -19,7 +19,9 @@ from model.reward.config import RewardConfig
 from model.reward.encoding import ElementInputs
 from model.reward.fused import adam, layout, plain, runs
 from model.reward.fused.hopper import rows as hopper
+from model.reward.fused.plain import Asked
 from model.reward.fused.pooled import pool_of
+from model.reward.fused.told import Told
 from model.reward.network import RewardNetwork
 from model.reward.rows import Rows
 
@@ -88,21 +90,21 @@ class Elements:
         pooled(self.text_of, self.table_grad, to["text"], sizes.odds)
         pooled(self.shared_of, found, to["shared"], sizes.width)
         pooled(self.slot_of, self.table_grad, to["slot"].flatten(1), sizes.odds)
-        to["dense"].copy_(self._outer(self.dense, self.found_grad))
+        _outer(self.dense, self.found_grad, to["dense"])
         if self.smooth.shape[1]:
-            part = self._outer(self.smooth, self.found_grad[:, : sizes.odds])
-            to["smooth"].copy_(part)
+            _outer(self.smooth, self.found_grad[:, : sizes.odds], to["smooth"])
 
     def _padded(self, part: Tensor) -> Tensor:
         whole = part.new_zeros(CHUNKS * self.chunk, part.shape[1])
         whole[: len(part)] = part
         return whole
 
-    def _outer(self, left: Tensor, right: Tensor) -> Tensor:
-        """left^T right, in a fixed order."""
-        a = left.reshape(CHUNKS, self.chunk, left.shape[1])
-        b = right.reshape(CHUNKS, self.chunk, right.shape[1])
-        return torch.bmm(a.transpose(1, 2), b).sum(0)
+
+def _outer(left: Tensor, right: Tensor, out: Tensor) -> None:
+    """left^T right, in a fixed order; left and right have CHUNKS parts of one size."""
+    rows = len(left) // CHUNKS
+    a, b = (part.reshape(CHUNKS, rows, part.shape[1]) for part in (left, right))
+    torch.sum(torch.bmm(a.transpose(1, 2), b), 0, out=out)
 
 
 class FusedStep:
@@ -135,12 +137,10 @@ class FusedStep:
         kind = {"dtype": torch.int32, "device": device}
         self.order, self.starts = torch.zeros(own, **kind), torch.zeros(sizes.products + 1, **kind)
         self.flat, self.to = _gradients(network)
-        self.told = torch.zeros(sizes.told, sizes.columns, device=device)
-        self.told_grad = torch.zeros_like(self.told)
-        self.bias = torch.zeros(sizes.outs, device=device)
-        self.product = torch.zeros(sizes.products, sizes.outs, device=device)
+        self.told = Told(network, held, self.to)
         self.rate = torch.zeros((), device=device)
-        self.priors = adam.priors(network, config, events)
+        priors = adam.priors(network, config, events)
+        self.adam = adam.Adam(network, optimiser, priors, self.to, self.kernels)
         self.loss = torch.zeros((), device=device)
         self._pass, self._orders, self._starts = -1, self.order[None], self.starts[None]
         self._replay: Callable[[], None] | None = None
@@ -174,6 +174,7 @@ class FusedStep:
             self._pass = number
         self.order.copy_(self._orders[place])
         self.starts.copy_(self._starts[place])
+        self.rows.hold(self.starts)
 
     def _captured(self) -> Callable[[], None]:
         """Does the step, eagerly; the graph that does the next ones."""
@@ -188,50 +189,20 @@ class FusedStep:
         self.gradients()
         if self.processes.count > 1:
             self.processes.add(self.flat)
-        for name, weight in self.network.named_parameters():
-            adam.step(
-                self.optimiser, weight, self.to[name], self.priors[name], self.rate, self.kernels
-            )
+        self.adam.step(self.rate)
 
     def gradients(self) -> None:
         """Every weight's gradient of this process' rows is in `to`, without the prior's."""
-        held, config, cut = self.held, self.config, self.rows.cut(self.starts)
-        table = self.elements.placed()
-        self._tell()
-        read = (table, self.told, self.product, self.bias, self.order, cut)
+        config = self.config
+        read = (self.elements.placed(), self.told, self.order)
+        self.rows.tell(self.told)
         level, fell = self.rows.levels(*read)
         if self.processes.count > 1:
             every = self.processes.gathered(torch.stack([level, fell]))
             level, fell = every[:, 0].logsumexp(0), every[:, 1].sum(0)
-        to = {
-            "table": self.elements.table_grad, "told": self.told_grad,
-            "product": self.to["product"].flatten(1), "bias": self.to["bias"].flatten(),
-        }  # fmt: skip
-        loss = self.rows.gradients(
-            *read, level, fell, config.comparison, self.converts, self.scale, to
-        )
-        self.loss.copy_(loss)
+        asked = Asked(config.comparison, self.converts, self.scale)
+        self.rows.gradients(*read, level, fell, asked, self.elements.table_grad, self.loss)
         self.elements.unplaced(self.to)
-        width, known, sizes = self.network.context.shape[0], held.sizes.context, held.sizes
-        self.to["context"].flatten(1).copy_(self.told_grad[:width, : sizes.odds])
-        factors = self.told_grad[:width, sizes.pair_end : sizes.width]
-        self.to["mixing"].flatten(1).copy_(factors)
-        if known > width:
-            history = self.to["history"][: known - width].flatten(1)
-            history.copy_(self.told_grad[width:known, : sizes.odds])
-
-    def _tell(self) -> None:
-        """Weights of contexts, products and the level as the kernels read them."""
-        network, sizes = self.network, self.held.sizes
-        width, known = network.context.shape[0], sizes.context
-        with torch.no_grad():
-            self.told[:width, : sizes.odds] = network.context.flatten(1)
-            self.told[:width, sizes.pair_end : sizes.width] = network.mixing.flatten(1)
-            if known > width:
-                self.told[width:known, : sizes.odds] = network.history[: known - width].flatten(1)
-            self.bias[: sizes.odds] = network.bias.flatten()
-            own = network.product.flatten(1)[self.held.code] * self.held.known[:, None]
-            self.product[:, : sizes.odds] = own
 
 
 def _rows(
@@ -254,12 +225,13 @@ def tuned_for(held: layout.Held) -> runs.Tuned | hopper.Tuned | None:
 
 
 def _gradients(network: RewardNetwork) -> tuple[Tensor, dict[str, Tensor]]:
-    """One flat buffer, at 0, and each weight's gradient in it."""
+    """One flat buffer, at 0, and each weight's gradient in it, from a multiple of 16 bytes on."""
     weights = dict(network.named_parameters())
-    flat = torch.zeros(sum(w.numel() for w in weights.values()), device=network.bias.device)
-    parts = flat.split([w.numel() for w in weights.values()])
+    sizes = [-(-w.numel() // 4) * 4 for w in weights.values()]
+    flat = torch.zeros(sum(sizes), device=network.bias.device)
     return flat, {
-        name: part.view_as(w) for part, (name, w) in zip(parts, weights.items(), strict=True)
+        name: part[: w.numel()].view_as(w)
+        for part, (name, w) in zip(flat.split(sizes), weights.items(), strict=True)
     }
 
 

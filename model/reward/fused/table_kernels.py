@@ -149,30 +149,59 @@ def unplaced(
 
 
 @triton.jit
-def adam(
-    weight, grad, mean, square, anchor, rate, step, N, width, cut, pair_end,
-    term, pair, context, ANCHORED: tl.constexpr, BLOCK: tl.constexpr,
+def _moved(
+    weight, grad, mean, square, anchor, i, ok, column, cut, pair_end, term, pair, context, rate, done
 ):  # fmt: skip
-    """One step of Adam on a (., width) table of N numbers, the prior's gradient added.
-
-    Columns below cut have precision `term` around their anchors, those below pair_end `pair`, the
-    rest `context`.
-    """
-    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    ok = i < N
-    w = tl.load(weight + i, mask=ok, other=0.0)
-    g = tl.load(grad + i, mask=ok, other=0.0)
-    column = i % width
+    """Adam's step of a block of one weight's numbers."""
+    own, slope = tl.multiple_of(weight + i, 16), tl.multiple_of(grad + i, 16)
+    first_at, second_at = tl.multiple_of(mean + i, 16), tl.multiple_of(square + i, 16)
+    w, g = tl.load(own, mask=ok), tl.load(slope, mask=ok)
     off = w
-    if ANCHORED:
-        off = w - tl.load(anchor + i, mask=ok, other=0.0)
+    if anchor.to(tl.int64) != 0:
+        off = w - tl.load(tl.multiple_of(anchor + i, 16), mask=ok)
     g += off * tl.where(column < cut, term, tl.where(column < pair_end, pair, context))
-    m = 0.9 * tl.load(mean + i, mask=ok, other=0.0) + 0.1 * g
-    v = 0.98 * tl.load(square + i, mask=ok, other=0.0) + 0.02 * g * g
-    done = tl.load(step)
+    m = 0.9 * tl.load(first_at, mask=ok) + 0.1 * g
+    v = 0.98 * tl.load(second_at, mask=ok) + 0.02 * g * g
     first = 1.0 - tl.exp(done * -0.10536051565782628)  # log 0.9
     second = 1.0 - tl.exp(done * -0.020202707317519466)  # log 0.98
-    moved = tl.load(rate) / first * m / (tl.sqrt(v) / tl.sqrt(second) + 1e-8)
-    tl.store(weight + i, w - moved, mask=ok)
-    tl.store(mean + i, m, mask=ok)
-    tl.store(square + i, v, mask=ok)
+    moved = rate / first * m / (tl.sqrt(v) / tl.sqrt(second) + 1e-8)
+    tl.store(own, w - moved, mask=ok)
+    tl.store(first_at, m, mask=ok)
+    tl.store(second_at, v, mask=ok)
+
+
+@triton.jit
+def adam(
+    places, sizes, precisions, weight_of, block_of, rate, step, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """One step of Adam on several weights, each prior's gradient added.
+
+    Of weight n: places (n, 5) addresses, multiples of 16, of it, its gradient, moments and anchor
+    (0: none); sizes (n, 4) numbers, columns, and the columns below which precisions (n, 3) are the
+    first and the second, around anchors. Program i does block block_of[i] of weight weight_of[i].
+    """
+    n = tl.load(weight_of + tl.program_id(0))
+    start = tl.load(block_of + tl.program_id(0)).to(tl.int64) * BLOCK
+    i = start + tl.arange(0, BLOCK)
+    kind: tl.constexpr = tl.pointer_type(tl.float32)
+    weight = tl.load(places + 5 * n).to(kind)
+    grad = tl.load(places + 5 * n + 1).to(kind)
+    mean = tl.load(places + 5 * n + 2).to(kind)
+    square = tl.load(places + 5 * n + 3).to(kind)
+    anchor = tl.load(places + 5 * n + 4).to(kind)
+    numbers, width = tl.load(sizes + 4 * n), tl.load(sizes + 4 * n + 1)
+    column = ((start % width).to(tl.int32) + tl.arange(0, BLOCK)) % width.to(tl.int32)
+    cut, pair_end = tl.load(sizes + 4 * n + 2), tl.load(sizes + 4 * n + 3)
+    term, pair = tl.load(precisions + 3 * n), tl.load(precisions + 3 * n + 1)
+    context = tl.load(precisions + 3 * n + 2)
+    rate, done = tl.load(rate), tl.load(step)
+    if start + BLOCK <= numbers:  # without a mask, so that 16 bytes are read at once
+        _moved(
+            weight, grad, mean, square, anchor, i, None, column, cut, pair_end, term, pair,
+            context, rate, done,
+        )  # fmt: skip
+    else:
+        _moved(
+            weight, grad, mean, square, anchor, i, i < numbers, column, cut, pair_end, term, pair,
+            context, rate, done,
+        )  # fmt: skip

@@ -2,61 +2,101 @@
 struct Forward {
     float added[N / 2], told[NT / 2];
 
-    __device__ __forceinline__ void find(u32 shared, int stage) {
-        Matrix hot = cores(shared + HOT_AT + stage * HOT_PART, 1024, 128);
-        Matrix context = cores(shared + CONTEXT_AT + stage * CONTEXT_PART, 1024, 128);
-        Matrix window = cores(shared + WINDOW_AT, 128, KW * 16), weights = cores(shared + TOLD_AT, 128, KC * 16);
+    // rows: the thread's part of the stage's matrix.
+    __device__ __forceinline__ void find(u32 shared, u32 rows) {
+        Matrix window = cores(shared + WINDOW_AT, 128, KW * 16);
+        Matrix weights = cores(shared + TOLD_AT, 128, KC * 16);
+        u32 hot[KW / 16][4], context[KC / 16 + 1][4];
+#pragma unroll
+        for (int k = 0; k < KC / 16; k++) load4(context[k], rows + (ELEMENTS / 8 + 2 * k) * 1024);
+#pragma unroll
+        for (int k = 0; k < KW / 16; k++) load4(hot[k], rows + k * 2048);
         arrive();
 #pragma unroll
-        for (int half = 0; half < HALVES; half++) {
+        for (int half = 0; half < 2; half++) {
 #pragma unroll
-            for (int k = 0; k < KC / 16; k++)
-                product_told<0>(told, context.at(k * 2048),
-                                weights.at(half * TOLD_PART + k * 256), half + k > 0);
+            for (int k = 0; k < KC / 16; k++) {
+                Matrix part = weights.at(half * TOLD_PART + k * 256);
+                if (half + k > 0) product_told(told, context[k], part);
+                else product_told_first(told, context[k], part);
+            }
 #pragma unroll
-            for (int k = 0; k < KW / 16; k++)
-                product_all<0>(added, hot.at(k * 2048),
-                               window.at(half * WINDOW_PART + k * 256), half + k > 0);
+            for (int k = 0; k < KW / 16; k++) {
+                Matrix part = window.at(half * WINDOW_PART + k * 256);
+                if (half + k > 0) product_own(added, hot[k], part);
+                else product_own_first(added, hot[k], part);
+            }
         }
         commit();
         finished();
     }
 
+    // Where a thread reads cores of its warp's 16 rows.
+    static __device__ __forceinline__ u32 rows_of(u32 shared) {
+        int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+        return shared + STAGES_AT + (lane >> 4) * 1024 + (2 * warp + ((lane >> 3) & 1)) * 128 + (lane & 7) * 16;
+    }
+
     __device__ __forceinline__ float a(int g, int r) const { return added[(g >> 1) * 4 + r * 2 + (g & 1)]; }
     __device__ __forceinline__ float t(int g, int r) const { return told[(g >> 1) * 4 + r * 2 + (g & 1)]; }
 
-    // The log-odds of row (lane & 2) / 2 * 8 of the quad's two, of a click (even lanes) or a
-    // conversion (odd lanes).
-    __device__ __forceinline__ void odds(float (&found)[M]) const {
-        int lane = threadIdx.x & 31;
-        bool low = !(lane & 2), click = !(lane & 1);
+    // A row's sum over a member's pairs and factors, of the row that is the thread's, by half its quad.
+    __device__ __forceinline__ float part(int m, bool low) const {
+        float x = 0, y = 0, u = 0, v = 0;
 #pragma unroll
-        for (int g = 0; g < TERMS; g++) {
-            float x = a(g, 0) + t(g, 0), y = a(g, 1) + t(g, 1);
-            float keep = low ? x : y, got = beside(low ? y : x, 2);
-            found[2 * g] = low ? keep : got;
-            if (2 * g + 1 < M) found[2 * g + 1] = low ? got : keep;
+        for (int f = 0; f < FR; f++) {
+            int g = FACTORS + m * FR + f;
+            x += a(g, 0) * a(g, 0);
+            y += a(g, 1) * a(g, 1);
         }
 #pragma unroll
+        for (int f = 0; f < FQ; f++) {
+            int g = TERMS + m * FQ + f;
+            u += a(g, 0) * t(g, 0);
+            v += a(g, 1) * t(g, 1);
+        }
+        x = 0.5f * x + u;
+        y = 0.5f * y + v;
+        return (low ? x : y) + beside(low ? y : x, 2);
+    }
+
+    // Terms 2 g and 2 g + 1 of the thread's row.
+    __device__ __forceinline__ void terms(int g, bool low, float& one, float& other) const {
+        float x = a(g, 0) + t(g, 0), y = a(g, 1) + t(g, 1);
+        float keep = low ? x : y, got = beside(low ? y : x, 2);
+        one = low ? keep : got;
+        other = low ? got : keep;
+    }
+
+    // The log-odds of row (lane & 2) / 2 * 8 of the quad's two: of a click in even lanes, of a
+    // conversion in odd ones.
+    __device__ __forceinline__ void odds(float (&found)[M]) const {
+        bool low = !(threadIdx.x & 2), click = !(threadIdx.x & 1);
+        float part_of[M], other;
+#pragma unroll
+        for (int g = 0; g < TERMS; g++) terms(g, low, found[2 * g], 2 * g + 1 < M ? found[2 * g + 1] : other);
+#pragma unroll
+        for (int m = 0; m < M; m++) part_of[m] = part(m, low);
+#pragma unroll
         for (int m = 0; m < M; m++) {
-            float x = 0, y = 0;
+            float sum = part_of[m] + beside(part_of[m], 1);
+            if (click) found[m] += sum;
+        }
+    }
+
+    // The same of a click alone: even lanes have the first members, odd ones the others.
+    __device__ __forceinline__ void clicks(float (&found)[HALF]) const {
+        bool low = !(threadIdx.x & 2), even = !(threadIdx.x & 1);
+        float part_of[M], other;
 #pragma unroll
-            for (int f = 0; f < FR; f++) {
-                int g = FACTORS + m * FR + f;
-                x += a(g, 0) * a(g, 0);
-                y += a(g, 1) * a(g, 1);
-            }
-            x *= 0.5f;
-            y *= 0.5f;
+        for (int g = 0; g < (HALF + 1) / 2; g++)
+            terms(g, low, found[2 * g], 2 * g + 1 < HALF ? found[2 * g + 1] : other);
 #pragma unroll
-            for (int f = 0; f < FQ; f++) {
-                int g = TERMS + m * FQ + f;
-                x += a(g, 0) * t(g, 0);
-                y += a(g, 1) * t(g, 1);
-            }
-            float part = (low ? x : y) + beside(low ? y : x, 2);
-            part += beside(part, 1);
-            if (click) found[m] += part;
+        for (int m = 0; m < M; m++) part_of[m] = part(m, low);
+#pragma unroll
+        for (int i = 0; i < HALF; i++) {
+            float one = part_of[i], two = HALF + i < M ? part_of[HALF + i < M ? HALF + i : 0] : 0.0f;
+            found[i] += (even ? one : two) + beside(even ? two : one, 1);
         }
     }
 };

@@ -4,8 +4,9 @@
 // at most 41 over its level, as masses are counted from 1e-18.
 constexpr float MOST = 115, NEVER = -1e30f;
 
-// Partial sums of a product that several programs share: part (2 grid, KB 64, WIDE), product_part
-// (2 grid, 2 M); told_part (grid, KB.. contexts, WIDE) and loss_part (grid) of each program.
+// Partial sums of a product that several programs share: part (2 grid, ELEMENTS, WIDE), product_part
+// (2 grid, 2 M); told_part (grid, PARTS CONTEXT, WIDE) and bias_part (grid, 2 M + 1),
+// the loss last, of each program.
 extern "C" __global__ void __launch_bounds__(THREADS, GRADIENTS_PROGRAMS)
 gradients(
     Batch b, const float* level, const float* fell, const float* known, const int* code, float converts,
@@ -19,7 +20,8 @@ gradients(
     bool click = !(lane & 1);
     for (int i = threadIdx.x; i < GRADIENTS_SHARED / 16; i += THREADS) store16(shared + i * 16, 0, 0, 0, 0);
     __syncthreads();
-    for (int i = threadIdx.x; i < N; i += THREADS) column[i] = column_of(i);
+    number(column);
+    if (threadIdx.x == 0) gate(shared + GATE_AT, THREADS / 32);
     __syncthreads();
     load_table(shared + TOLD_AT, TOLD_PART, b.told, KC, PARTS * CONTEXT, CONTEXT, NT, column);
     float whole_scale = scale * (click ? 1.0f - comparison : 1.0f);
@@ -27,9 +29,10 @@ gradients(
     float own_term[M], top[M], fallen[M], product[M], all = 0, lost = 0, apart_lost = 0;
     Sums found;
 #pragma unroll
-    for (int i = 0; i < NT / 2; i++) found.told[i] = 0;
+    for (int i = 0; i < TILES * (NS / 2); i++) found.sum[i / (NS / 2)][i % (NS / 2)] = 0;
     Copier copier(b, shared);
     Hot hot(shared);
+    u32 matrix = Forward::rows_of(shared);
     int begin = begins(b, blockIdx.x), end = begins(b, blockIdx.x + 1), own = -1, place = -1;
     Span now = {}, next = {}, after;
     if (begin < end) {
@@ -40,15 +43,15 @@ gradients(
         advance(b, begin + 1, next);
         place = copier.find(b, next);
     }
-    bool more = false;
     for (int block = begin; block < end; block++) {
         int stage = (block - begin) & 1;
         if (now.p != own) {
             own = now.p;
-            more = false;
             __syncthreads();
             load_table(shared + WINDOW_AT, WINDOW_PART, b.table + (long long)b.first[own] * WIDE,
                        KW, b.count[own], KW, N, column);
+            seen_by_units();
+            __syncthreads();
 #pragma unroll
             for (int m = 0; m < M; m++) {
                 long long at = (long long)own * ODDS + m;
@@ -61,22 +64,15 @@ gradients(
         }
         copies_there();
         __syncwarp();
-        const char* info = memory + INFO_AT + stage * INFO_PART;
-        hot.write(shared, info, stage);
-        seen_by_units();
-        __syncthreads();
-        after = next;
-        if (block + 1 < end) copier.copy(place, stage ^ 1);
-        if (block + 2 < end) {
-            advance(b, block + 2, after);
-            place = copier.find(b, after);
-        }
+        hot.write(memory, stage);
         Forward forward;
-        forward.find(shared, stage);
+        forward.find(shared, matrix + stage * STAGE);
+        gate_reached(shared + GATE_AT);  // the other stage and the slopes before were read
         float slope[M];
         forward.odds(slope);
         int r = warp * 16 + (lane >> 2) + (lane & 2) * 4;
-        const float* row = (const float*)(info + r * (INFO * 16));
+        float row[up(5 + M, 4)];
+        load_row(row, memory + STAGES_AT + stage * STAGE + INFO_AT + r * (INFO * 16));
         float events = click ? row[0] : row[2], trials = click ? row[1] : row[0];
         float final = click ? row[3] : row[4] * converts;
         float shown = r < now.rows ? fmaxf(trials, 1e-9f) : 0.0f, against = events * weighed;
@@ -94,26 +90,23 @@ gradients(
                      + fallen[m] * shown * fmaxf(share, 1e-9f) * exp2_of(a);
         }
         Slopes slopes(slope);
-        store(shared + GRAD_AT, slopes, forward);
+        gate_passed(shared + GATE_AT, stage);
+        after = next;
+        if (block + 1 < end) copier.copy(place, stage ^ 1);
+        if (block + 2 < end) {
+            advance(b, block + 2, after);
+            place = copier.find(b, after);
+        }
+        store(shared + LEVELS_SHARED, slopes, forward);
         seen_by_units();
         __syncthreads();
-        found.add(shared, stage, more, block > begin);
-        more = true;
+        found.add(shared + STAGES_AT + stage * STAGE, shared + LEVELS_SHARED);
         if (block + 1 == end || next.p != own) {
             finished();
-            int from = b.blocks[own], to = b.blocks[own + 1], held = b.count[own];
+            int from = b.blocks[own], to = b.blocks[own + 1], slot = 2 * blockIdx.x + (from >= begin);
             bool whole = from >= begin && to <= end;
-            int slot = 2 * blockIdx.x + (from >= begin);
-            float* out = whole ? table_grad + (long long)b.first[own] * WIDE : part + (long long)slot * (KB * 64 * WIDE);
-#pragma unroll
-            for (int e = 0; e < KB; e++) {
-#pragma unroll
-                for (int i = 0; i < N / 2; i++) {
-                    int k = e * 64 + warp * 16 + (lane >> 2) + (i & 2) * 4;
-                    int j = column[(i >> 2) * 8 + (lane & 3) * 2 + (i & 1)];
-                    if (k < held && j >= 0) out[k * WIDE + j] = found.own[e][i];
-                }
-            }
+            found.flush(whole ? table_grad + (long long)b.first[own] * WIDE
+                              : part + (long long)slot * (ELEMENTS * WIDE), b.count[own], column);
 #pragma unroll
             for (int m = 0; m < M; m++) {
                 float sum = product[m];
@@ -135,14 +128,8 @@ gradients(
         now = next;
         next = after;
     }
-    finished();
+    found.flush_told(told_part + (long long)blockIdx.x * (PARTS * CONTEXT * WIDE), column);
     __syncthreads();
-#pragma unroll
-    for (int i = 0; i < NT / 2; i++) {
-        int c = warp * 16 + (lane >> 2) + (i & 2) * 4;
-        int j = column[(i >> 2) * 8 + (lane & 3) * 2 + (i & 1)];
-        if (c < PARTS * CONTEXT && j >= 0) told_part[(blockIdx.x * (PARTS * CONTEXT) + c) * WIDE + j] = found.told[i];
-    }
     lost = LN_2 * (whole_scale * lost - weighed * apart_lost);
 #pragma unroll
     for (int d = 1; d < 32; d *= 2) lost += beside(lost, d);

@@ -27,6 +27,23 @@ __device__ __forceinline__ void finished() {
 __device__ __forceinline__ void seen_by_units() {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
+// A gate in shared memory opens each time `count` warps arrived; turn: 0 and 1 by turns.
+__device__ __forceinline__ void gate(u32 at, int count) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(at), "r"(count) : "memory");
+}
+__device__ __forceinline__ void gate_reached(u32 at) {
+    __syncwarp();
+    if ((threadIdx.x & 31) == 0)
+        asm volatile("{ .reg .b64 t; mbarrier.arrive.shared::cta.b64 t, [%0]; }" ::"r"(at) : "memory");
+}
+__device__ __forceinline__ void gate_passed(u32 at, int turn) {
+    u32 open;
+    do {
+        asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2; "
+                     "selp.u32 %0, 1, 0, p; }" : "=r"(open) : "r"(at), "r"(turn) : "memory");
+    } while (!open);
+}
+
 __device__ __forceinline__ void copy16(u32 to, const void* from, bool there) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
                  "r"(there ? 16 : 0) : "memory");
@@ -63,10 +80,8 @@ __device__ __forceinline__ float beside(float x, int mask) {
 __device__ __forceinline__ u32 halves(float a, float b, u32& rest) {
     u32 high;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(high) : "f"(b), "f"(a));
-#if FINE
     float c = a - __uint_as_float(high << 16), d = b - __uint_as_float(high & 0xffff0000u);
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(rest) : "f"(d), "f"(c));
-#endif
     return high;
 }
 
@@ -77,6 +92,11 @@ __device__ __forceinline__ void store4(u32 to, u32 a, u32 b, u32 c, u32 d) {
 __device__ __forceinline__ void store2(u32 to, u32 a, u32 b) {
     asm volatile("stmatrix.sync.aligned.m8n8.x2.shared.b16 [%0], {%1, %2};" ::"r"(to), "r"(a),
                  "r"(b) : "memory");
+}
+// Four cores, of which each lane says where a row lies.
+__device__ __forceinline__ void load4(u32 (&a)[4], u32 at) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(a[0]), "=r"(a[1]), "=r"(a[2]), "=r"(a[3]) : "r"(at) : "memory");
 }
 __device__ __forceinline__ void store_short(u32 to, u16 x) {
     asm volatile("st.shared.b16 [%0], %1;" ::"r"(to), "h"(x) : "memory");

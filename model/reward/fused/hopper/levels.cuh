@@ -11,18 +11,19 @@ levels(Batch b, float* level, float* fell, float* parts) {
     int* column = (int*)(memory + COLUMNS_AT);
     float* sums = (float*)(memory + SUMS_AT);
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-    for (int i = threadIdx.x; i < GRAD_AT / 16; i += THREADS) store16(shared + i * 16, 0, 0, 0, 0);
+    for (int i = threadIdx.x; i < LEVELS_SHARED / 16; i += THREADS) store16(shared + i * 16, 0, 0, 0, 0);
     __syncthreads();
-    for (int i = threadIdx.x; i < N; i += THREADS) column[i] = column_of(i);
+    for (int c = threadIdx.x; c < NS; c += THREADS) column[c] = click_column_of(2 * (c >> 3) + (c & 1), (c & 7) >> 1);
     __syncthreads();
     load_table(shared + TOLD_AT, TOLD_PART, b.told, KC, PARTS * CONTEXT, CONTEXT, NT, column);
-    float peak[M], mass[M], clicks[M];  // peak in powers of 2, without the bias
+    float peak[HALF], mass[HALF], clicks[HALF];  // peak in powers of 2, without the bias
     int begin = begins(b, blockIdx.x), end = begins(b, blockIdx.x + 1);
     if (begin == end) return;
     Copier copier(b, shared);
     Hot hot(shared);
+    u32 matrix = Forward::rows_of(shared);
     Span now = span_of(b, begin, product_of(b, begin)), next = now, after;
-    int place = copier.find(b, now), own = -1, rows = 0;
+    int place = copier.find(b, now), own = -1;
     copier.copy(place, 0);
     if (begin + 1 < end) {
         advance(b, begin + 1, next);
@@ -35,18 +36,17 @@ levels(Batch b, float* level, float* fell, float* parts) {
             __syncthreads();
             load_table(shared + WINDOW_AT, WINDOW_PART, b.table + (long long)b.first[own] * WIDE,
                        KW, b.count[own], KW, N, column);
+            seen_by_units();
+            __syncthreads();
 #pragma unroll
-            for (int m = 0; m < M; m++) {
+            for (int m = 0; m < HALF; m++) {
                 peak[m] = LOWEST;
                 mass[m] = clicks[m] = 0;
             }
         }
         copies_there();
         __syncwarp();
-        const char* info = memory + INFO_AT + stage * INFO_PART;
-        hot.write(shared, info, stage);
-        seen_by_units();
-        __syncthreads();
+        hot.write(memory, stage);
         after = next;
         if (block + 1 < end) copier.copy(place, stage ^ 1);
         if (block + 2 < end) {
@@ -54,20 +54,21 @@ levels(Batch b, float* level, float* fell, float* parts) {
             place = copier.find(b, after);
         }
         Forward forward;
-        forward.find(shared, stage);
-        float odds[M], higher[M], most = -1e30f;
-        forward.odds(odds);
+        forward.find(shared, matrix + stage * STAGE);
+        float odds[HALF], higher[HALF], most = -1e30f;
+        forward.clicks(odds);
         int r = warp * 16 + (lane >> 2) + (lane & 2) * 4;
-        const float* row = (const float*)(info + r * (INFO * 16));
+        const float* row = (const float*)(memory + STAGES_AT + stage * STAGE + INFO_AT + r * (INFO * 16));
+        const float* weight = row + 5 + (lane & 1) * HALF;
         float shown = r < now.rows ? fmaxf(row[1], 1e-9f) : 0.0f, final = row[3], happened = row[0];
 #pragma unroll
-        for (int m = 0; m < M; m++) {
+        for (int m = 0; m < HALF; m++) {
             higher[m] = LOG2_E * odds[m] - peak[m];
             most = fmaxf(most, higher[m]);
         }
         if (most > HIGHER) {
 #pragma unroll
-            for (int m = 0; m < M; m++) {
+            for (int m = 0; m < HALF; m++) {
                 float top = fmaxf(peak[m], LOG2_E * odds[m]);
                 mass[m] *= exp2_of(peak[m] - top);
                 peak[m] = top;
@@ -75,14 +76,14 @@ levels(Batch b, float* level, float* fell, float* parts) {
             }
         }
 #pragma unroll
-        for (int m = 0; m < M; m++) {
-            float share = row[5 + m] * final;
+        for (int m = 0; m < HALF; m++) {
+            float share = weight[m] * final;
             mass[m] += shown * fmaxf(share, 1e-9f) * exp2_of(higher[m]);
             clicks[m] += share * happened;
         }
         if (block + 1 == end || next.p != own) {
 #pragma unroll
-            for (int m = 0; m < M; m++) {
+            for (int m = 0; m < HALF; m++) {
                 float top = peak[m];
 #pragma unroll
                 for (int d = 2; d < 32; d *= 2) top = fmaxf(top, beside(top, d));
@@ -92,8 +93,8 @@ levels(Batch b, float* level, float* fell, float* parts) {
                     whole += beside(whole, d);
                     fallen += beside(fallen, d);
                 }
-                if (lane == 0) {
-                    float* to = sums + warp * (3 * M) + m;
+                if (lane < 2 && lane * HALF + m < M) {
+                    float* to = sums + warp * (3 * M) + lane * HALF + m;
                     to[0] = top;
                     to[M] = whole;
                     to[2 * M] = fallen;

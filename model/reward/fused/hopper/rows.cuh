@@ -51,9 +51,8 @@ __device__ __forceinline__ void advance(const Batch& b, int block, Span& s) {
         s = span_of(b, block, s.p + 1);
 }
 
-// Which column of the table a column of the products is, -1: none.
-__device__ __forceinline__ int column_of(int c) {
-    int g = 2 * (c >> 3) + (c & 1), t = (c & 7) >> 1;
+// Which column of the table a column of groups is, -1: none.
+__device__ __forceinline__ int column_of(int g, int t) {
     if (g < TERMS) {
         int m = 2 * g + (t >> 1);
         return m < M ? (t & 1) * M + m : -1;
@@ -67,6 +66,22 @@ __device__ __forceinline__ int column_of(int c) {
         return f < R ? 2 * M + m * R + f : -1;
     }
     return -1;
+}
+
+// The same where terms are those of a click alone, first members at even places (`clicks`).
+__device__ __forceinline__ int click_column_of(int g, int t) {
+    if (g >= TERMS) return column_of(g, t);
+    int i = 2 * g + (t >> 1), m = (t & 1) * HALF + i;
+    return i < HALF && m < M ? m : -1;
+}
+
+// Columns of the table by column of the slopes: of an element, then of a context.
+__device__ __forceinline__ void number(int* column) {
+    for (int c = threadIdx.x; c < NS; c += THREADS) {
+        int g = 2 * (c >> 3) + (c & 1), t = (c & 7) >> 1;
+        column[c] = column_of(g, t);
+        column[NS + c] = g < TERMS ? column[c] : g >= PAIRS && g < TOLD ? column_of(g - PAIRS + TERMS, t) : -1;
+    }
 }
 
 // `deep` rows of a float table, `held` of them there, each `modulo` rows again, to shared memory.
@@ -86,73 +101,86 @@ __device__ __forceinline__ void load_table(
         for (int e = 0; e < 4; e++) high[e] = halves(x[2 * e], x[2 * e + 1], low[e]);
         u32 at = to + n * (deep * 16) + (k >> 3) * 128 + (k & 7) * 16;
         store16(at, high[0], high[1], high[2], high[3]);
-        if (FINE) store16(at + part, low[0], low[1], low[2], low[3]);
+        store16(at + part, low[0], low[1], low[2], low[3]);
     }
 }
 
-// Copies a block's records ahead: each warp those of its 16 rows, two threads a row, one of them counts
-// and places, the other contexts.
-struct Copier {
-    static constexpr int MOST = INFO > CHUNKS - INFO ? INFO : CHUNKS - INFO;
-    const uint4* from;
-    u32 to, step, part;
-    int row, count;
+// Counts and weights of a row.
+template <int COUNT>
+__device__ __forceinline__ void load_row(float (&row)[COUNT], const char* from) {
+#pragma unroll
+    for (int i = 0; i < COUNT / 4; i++) {
+        float4 part = ((const float4*)from)[i];
+        row[4 * i] = part.x, row[4 * i + 1] = part.y, row[4 * i + 2] = part.z, row[4 * i + 3] = part.w;
+    }
+}
 
-    __device__ __forceinline__ Copier(const Batch& b, u32 shared) {
-        int r = row = threadIdx.x >> 1;
-        bool told = threadIdx.x & 1;
-        from = b.rows + (told ? INFO : 0);
-        to = shared + (told ? CONTEXT_AT + (r >> 3) * 128 + (r & 7) * 16 : INFO_AT + r * (INFO * 16));
-        step = told ? 1024 : 16;
-        part = told ? CONTEXT_PART : INFO_PART;
-        count = told ? CHUNKS - INFO : INFO;
+// Copies a block's records ahead: each warp those of its 16 rows, a row after the other.
+struct Copier {
+    static constexpr int EACH = (16 * CHUNKS + 31) / 32;
+    const uint4* rows;
+    u32 to[EACH];
+
+    static __device__ __forceinline__ int item(int i) { return min(i * 32 + (int)(threadIdx.x & 31), 16 * CHUNKS - 1); }
+
+    __device__ __forceinline__ Copier(const Batch& b, u32 shared) : rows(b.rows) {
+#pragma unroll
+        for (int i = 0; i < EACH; i++) {
+            int r = (threadIdx.x >> 5) * 16 + item(i) / CHUNKS, chunk = item(i) % CHUNKS, c = chunk - INFO;
+            to[i] = shared + STAGES_AT + (c < 0 ? INFO_AT + r * (INFO * 16) + chunk * 16
+                                                : (ELEMENTS / 8 + c) * 1024 + r / 8 * 128 + r % 8 * 16);
+        }
     }
 
-    // Where the thread's row of a block lies in the log, -1: the block has no such row.
+    // Where the row of the lane's place lies in the log, -1: the block has no such row.
     __device__ __forceinline__ int find(const Batch& b, const Span& s) const {
+        int row = (threadIdx.x >> 5) * 16 + (threadIdx.x & 15);
         return row < s.rows ? b.order[s.at + row] : -1;
     }
 
-    // Begins to copy it; a row that is not there becomes 0.
+    // Begins to copy; a row that is not there becomes 0.
     __device__ __forceinline__ void copy(int place, int stage) const {
-        const uint4* record = from + (long long)max(place, 0) * CHUNKS;
-        u32 at = to + stage * part;
 #pragma unroll
-        for (int i = 0; i < MOST; i++) {
-            if (i < INFO && i < CHUNKS - INFO || i < count) copy16(at + i * step, record + i, place >= 0);
+        for (int i = 0; i < EACH; i++) {
+            int from = __shfl_sync(0xffffffffu, place, item(i) / CHUNKS);
+            long long record = (long long)max(from, 0) * CHUNKS + item(i) % CHUNKS;
+            if (CHUNKS % 2 == 0 || i * 32 + (threadIdx.x & 31) < 16 * CHUNKS)
+                copy16(to[i] + stage * STAGE, rows + record, from >= 0);
         }
         copies_end();
     }
 };
 
 // The one-hot rows of the elements a block shows: each thread writes half of one row's. A record says
-// where in a row of cores; what is absent lies in the last column, which no product's window has.
+// where in its row of cores an element lies, two in a word; what is absent lies behind all others.
 struct Hot {
-    static constexpr int MINE = (S + 1) / 2;
-    u32 before[MINE], last[MINE];
+    static constexpr int WORDS = SLOTS / 4;
+    u32 row, info, before[WORDS], last[WORDS];
 
     __device__ __forceinline__ Hot(u32 shared) {
-#pragma unroll
-        for (int i = 0; i < MINE; i++) before[i] = last[i] = row_of(shared, 0) + (DEEP / 8 - 1) * 1024;
-    }
-
-    static __device__ __forceinline__ u32 row_of(u32 shared, int stage) {
         int r = threadIdx.x >> 1;
-        return shared + HOT_AT + stage * HOT_PART + (r >> 3) * 128 + (r & 7) * 16;
+        row = shared + STAGES_AT + r / 8 * 128 + r % 8 * 16;
+        info = STAGES_AT + INFO_AT + r * (INFO * 16) + (5 + M + (threadIdx.x & 1) * WORDS) * 4;
+#pragma unroll
+        for (int i = 0; i < WORDS; i++) before[i] = last[i] = SEEN / 8 * (1024 + 65536 * 1024);
     }
 
-    __device__ __forceinline__ void write(u32 shared, const char* info, int stage) {
-        int r = threadIdx.x >> 1, half = threadIdx.x & 1;
-        const short* place = (const short*)(info + r * (INFO * 16) + (5 + M) * 4) + half * MINE;
-        u32 base = row_of(shared, stage);
+    __device__ __forceinline__ void write(const char* memory, int stage) {
+        const u32* places = (const u32*)(memory + info + stage * STAGE);
+        u32 to = row + stage * STAGE;
 #pragma unroll
-        for (int i = 0; i < MINE; i++) store_short(before[i], 0);
+        for (int i = 0; i < WORDS; i++) {
+            store_short(to + (before[i] & 0xffff), 0);
+            store_short(to + (before[i] >> 16), 0);
+        }
         __syncwarp();
 #pragma unroll
-        for (int i = 0; i < MINE; i++) {
+        for (int i = 0; i < WORDS; i++) {
             before[i] = last[i];
-            last[i] = base + (half * MINE + i < S ? place[i] : place[0]);
-            store_short(last[i], 0x3F80);
+            last[i] = places[i];
+            store_short(to + (last[i] & 0xffff), 0x3F80);
+            store_short(to + (last[i] >> 16), 0x3F80);
         }
+        __syncwarp();
     }
 };

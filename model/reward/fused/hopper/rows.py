@@ -7,12 +7,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from model.reward.fused.hopper import nvrtc, source
 from model.reward.fused.layout import Held, Sizes
+from model.reward.fused.plain import Asked
+from model.reward.fused.told import Told
 
 BLOCK, THREADS = 64, 128  # rows of a block, threads of a program
-MOST_CONTEXT, MOST_SHARED, OWN_SHARED = 64, 228 * 1024, 1024  # of a multiprocessor, a program's own
+MOST_TILES, MOST_COLUMNS, MOST_SHARED, OWN_SHARED = 2, 160, 228 * 1024, 1024  # of a multiprocessor, a program's own
 COUNTED = ("clicks", "displays", "bought", "mature", "converted")
 
 
@@ -21,7 +24,7 @@ class Tuned:
     """fine: floats enter the matrix units as two numbers, not one; programs of a multiprocessor."""
 
     fine: bool = True
-    levels: int = 5
+    levels: int = 4
     gradients: int = 3
 
 
@@ -36,12 +39,17 @@ class Batch(ctypes.Structure):
     )  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Blocks:
-    """Of a batch: first row of each product, and its first block of BLOCK rows, (P + 1,) both."""
+class Places(ctypes.Structure):
+    """`Told` of sums.cuh."""
 
-    starts: Tensor
-    blocks: Tensor
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("context", "mixing", "history")),
+        ("width", ctypes.c_int),
+    )
+
+    @staticmethod
+    def of(context: Tensor, mixing: Tensor, history: Tensor, width: int) -> "Places":
+        return Places(context.data_ptr(), mixing.data_ptr(), history.data_ptr(), width)
 
 
 def parts(held: Held) -> int:
@@ -49,23 +57,29 @@ def parts(held: Held) -> int:
     return 1 if held.exact else 2
 
 
+def tiles(held: Held) -> int:
+    """By how many blocks of 64 elements and contexts a row's slopes are summed."""
+    seen = source.multiple(widest(held), 8) + source.multiple(parts(held) * held.sizes.context, 8)
+    return -(-seen // 64)
+
+
 def fits(held: Held) -> bool:
     """Whether the kernels can learn this."""
-    s = held.sizes
-    return parts(held) * s.context <= MOST_CONTEXT and max(source.widths(s)) <= 128
+    return tiles(held) <= MOST_TILES and max(source.widths(held.sizes)) <= MOST_COLUMNS
 
 
-def deep_of(held: Held) -> int:
-    """Columns of one-hot rows: more than a product has elements, by 64."""
-    return source.multiple(int(held.count.max()) + 1, BLOCK)
+def widest(held: Held) -> int:
+    """Elements of the product with most."""
+    return max(int(held.count.max()), 1)
 
 
 def packed(held: Held) -> Tensor:
     """(n, bytes) a record of each row: counts, weights, places of its elements, contexts."""
     counted = torch.stack([getattr(held, name) for name in COUNTED], dim=1)
     numbers = torch.cat([counted, held.weight], dim=1).contiguous().view(torch.uint8)
-    local = held.local.int()
-    local = torch.where(local < 0, deep_of(held) - 1, local)
+    local = F.pad(held.local.int(), (0, -held.sizes.slots % 4), value=-1)
+    behind = source.multiple(widest(held), 8) + source.multiple(parts(held) * held.sizes.context, 8)
+    local = torch.where(local < 0, behind, local)
     places = (local // 8 * 1024 + local % 8 * 2).short().contiguous().view(torch.uint8)
     high = held.context.bfloat16()
     both = [high] if held.exact else [high, (held.context - high.float()).bfloat16()]
@@ -75,7 +89,7 @@ def packed(held: Held) -> Tensor:
 
 def _words(*told: Tensor) -> Tensor:
     whole = torch.cat(told, dim=1)
-    return torch.nn.functional.pad(whole, (0, -whole.shape[1] % 16))
+    return F.pad(whole, (0, -whole.shape[1] % 16))
 
 
 class HopperRows:
@@ -90,14 +104,13 @@ class HopperRows:
         def room(*shape: int) -> Tensor:
             return torch.zeros(shape, dtype=torch.float32, device=device)
 
-        info = source.multiple(4 * (len(COUNTED) + s.members) + 2 * s.slots, 16) // 16
-        widest = max(int(held.count.max()), 1)
-        self.deep = deep_of(held)
-        gradients = tuned.gradients if self.deep == 64 and source.widths(s)[0] <= 72 else 2
+        info = source.multiple(4 * (len(COUNTED) + s.members) + 2 * source.multiple(s.slots, 4), 16) // 16
+        self.deep = source.multiple(widest(held), 8)
+        gradients = tuned.gradients if tiles(held) == 1 and source.widths(s)[2] <= 96 else 2
         module = machine(s, {
             "M": s.members, "R": s.rank, "Q": s.factors, "S": s.slots, "ODDS": s.outs,
             "WIDE": s.columns, "CONTEXT": s.context, "PARTS": parts(held), "INFO": info,
-            "CHUNKS": self.records.shape[1] // 16, "WINDOW": widest, "DEEP": self.deep, "FINE": int(tuned.fine),
+            "CHUNKS": self.records.shape[1] // 16, "WINDOW": widest(held), "FINE": int(tuned.fine),
             "LEVELS_PROGRAMS": tuned.levels, "GRADIENTS_PROGRAMS": gradients,
         })  # fmt: skip
         found = torch.zeros(2, dtype=torch.int32, device=device)
@@ -112,61 +125,67 @@ class HopperRows:
         self._level = module.kernel("level", 256)
         self._gradients = module.kernel("gradients", THREADS, shared[1])
         self._together = module.kernel("together", 256)
-        self._every = module.kernel("every", 1024, 4096)
+        self._spread = module.kernel("spread", 1024, 4096)
+        self._tell = module.kernel("tell", 256)
+        self.blocks = torch.zeros(s.products + 1, dtype=torch.int32, device=device)
         self.level, self.fell = room(s.products, s.outs), room(s.products, s.outs)
         self.level_part = room(2 * self.grids[0], 3, s.members)
         self.table_part = room(2 * self.grids[1], self.deep, s.columns)
         self.product_part = room(2 * self.grids[1], s.odds)
         self.told_part = room(self.grids[1], parts(held) * s.context, s.columns)
         self.bias_part = room(self.grids[1], s.odds + 1)
-        self.loss = room(1)
 
-    def cut(self, starts: Tensor) -> Blocks:
+    def hold(self, starts: Tensor) -> None:
+        """Learns from a batch whose product p begins at starts[p], which stays where it is."""
+        self.starts = starts
         held = (starts[1:] - starts[:-1] + BLOCK - 1) // BLOCK
-        return Blocks(starts, torch.cat([starts[:1], held.cumsum(0, dtype=torch.int32)]))
+        torch.cumsum(held, 0, dtype=torch.int32, out=self.blocks[1:])
 
-    def _batch(
-        self, table: Tensor, told: Tensor, product: Tensor, bias: Tensor, order: Tensor,
-        cut: Blocks, grid: int,
-    ) -> Batch:  # fmt: skip
-        told_ = (
-            table, told, product, bias, order, cut.starts, cut.blocks, self.records,
-            self.held.first, self.held.count,
+    def tell(self, told: Told) -> None:
+        """Weights of contexts and products as they now are."""
+        network, s, h = told.network, self.sizes, self.held
+        numbers = max(s.products * s.outs, s.context * s.columns)
+        self._tell(
+            (min(-(-numbers // 256), 1024), 1),
+            Places.of(network.context, network.mixing, network.history, told.width),
+            network.bias, network.product, h.code, h.known, s.products, told.weights, told.bias,
+            told.product,
         )  # fmt: skip
-        return Batch(*(part.data_ptr() for part in told_), self.sizes.products, grid)
 
-    def levels(
-        self, table: Tensor, told: Tensor, product: Tensor, bias: Tensor, order: Tensor,
-        cut: Blocks,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    def _batch(self, table: Tensor, told: Told, order: Tensor, grid: int) -> Batch:
+        read = (
+            table, told.weights, told.product, told.bias, order, self.starts, self.blocks,
+            self.records, self.held.first, self.held.count,
+        )  # fmt: skip
+        return Batch(*(part.data_ptr() for part in read), self.sizes.products, grid)
+
+    def levels(self, table: Tensor, told: Told, order: Tensor) -> tuple[Tensor, Tensor]:
         grid, s = self.grids[0], self.sizes
-        batch = self._batch(table, told, product, bias, order, cut, grid)
+        batch = self._batch(table, told, order, grid)
         self._levels((grid, 1), batch, self.level, self.fell, self.level_part)
         blocks = min(-(-s.products * s.members // 256), 1024)
         self._level((blocks, 1), batch, self.level, self.fell, self.level_part)
         return self.level, self.fell
 
     def gradients(
-        self, table: Tensor, told: Tensor, product: Tensor, bias: Tensor, order: Tensor,
-        cut: Blocks, level: Tensor, fell: Tensor, comparison: float, converts: bool,
-        scale: float, to: dict[str, Tensor],
-    ) -> Tensor:  # fmt: skip
-        grid, s, h = self.grids[1], self.sizes, self.held
-        batch = self._batch(table, told, product, bias, order, cut, grid)
+        self, table: Tensor, told: Told, order: Tensor, level: Tensor, fell: Tensor,
+        asked: Asked, table_grad: Tensor, loss_to: Tensor,
+    ) -> None:  # fmt: skip
+        grid, s, h, to = self.grids[1], self.sizes, self.held, told.to
+        batch = self._batch(table, told, order, grid)
         self._gradients(
-            (grid, 1), batch, level, fell, h.known, h.code, float(converts), float(comparison),
-            float(scale), to["table"], self.table_part, to["product"], self.product_part,
-            self.told_part, self.bias_part,
+            (grid, 1), batch, level, fell, h.known, h.code, float(asked.converts),
+            float(asked.comparison), float(asked.scale), table_grad, self.table_part,
+            to["product"], self.product_part, self.told_part, self.bias_part,
         )  # fmt: skip
         self._together(
-            (min(s.products, 2048), self.deep // 16), batch, self.table_part, self.product_part,
-            h.known, h.code, to["table"], to["product"],
+            (min(s.products, 2048), self.deep // 8), batch, self.table_part, self.product_part,
+            h.known, h.code, table_grad, to["product"],
         )  # fmt: skip
-        self._every(
-            (s.context + 1, 1), self.told_part, self.bias_part, grid, to["told"], to["bias"],
-            self.loss,
-        )  # fmt: skip
-        return self.loss[0]
+        places = Places.of(to["context"], to["mixing"], to["history"], told.width)
+        self._spread(
+            (s.context + 1, 1), self.told_part, self.bias_part, grid, places, to["bias"], loss_to
+        )
 
 
 def able(device: torch.device) -> bool:

@@ -19,68 +19,91 @@ struct Slopes {
         }
     }
 
-    // The slope of what an element's column adds to row r; `told`: of what a context's adds.
-    __device__ __forceinline__ float of(const Forward& forward, int g, int r, bool told) const {
+    // The slope of row r in a column group.
+    __device__ __forceinline__ float of(const Forward& forward, int g, int r) const {
+        constexpr int of_factor = FQ > 0 ? FQ : 1, of_pair = FR > 0 ? FR : 1;
         if (g < TERMS) return term[r][g];
-        if (g < FACTORS) {
-            float d = click[r][(g - TERMS) / (FQ > 0 ? FQ : 1)];
-            return d * (told ? forward.a(g, r) : forward.t(g, r));
-        }
-        if (g < PAIRS && !told) return click[r][(g - FACTORS) / (FR > 0 ? FR : 1)] * forward.a(g, r);
+        if (g < FACTORS) return click[r][(g - TERMS) / of_factor] * forward.t(g, r);
+        if (g < PAIRS) return click[r][(g - FACTORS) / of_pair] * forward.a(g, r);
+        if (g < TOLD) return click[r][(g - PAIRS) / of_factor] * forward.a(g - PAIRS + TERMS, r);
         return 0.0f;
     }
 };
 
-// Slopes of a block's rows in shared memory: N columns of elements, then NT of contexts.
+// Slopes of a block's rows in shared memory.
 __device__ __forceinline__ void store(u32 to, const Slopes& slopes, const Forward& forward) {
-    constexpr int OWN = N / 8, ALL = (N + NT) / 8;
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-    u32 at = to + (lane >> 4) * 1024 + (2 * warp + ((lane >> 3) & 1)) * 128 + (lane & 7) * 16;
+    u32 row = to + (2 * warp + ((lane >> 3) & 1)) * 128 + (lane & 7) * 16, at = row + (lane >> 4) * 1024;
 #pragma unroll
-    for (int n = 0; n < ALL; n += 2) {
+    for (int n = 0; n < NS / 8; n += 2) {
         u32 high[2][2], low[2][2];
 #pragma unroll
         for (int i = 0; i < 2; i++) {
-            bool told = n + i >= OWN;
-            int g = 2 * (told ? n + i - OWN : n + i);
+            int g = 2 * (n + i);
 #pragma unroll
             for (int r = 0; r < 2; r++)
-                high[i][r] = halves(slopes.of(forward, g, r, told), slopes.of(forward, g + 1, r, told), low[i][r]);
+                high[i][r] = halves(slopes.of(forward, g, r), slopes.of(forward, g + 1, r), low[i][r]);
         }
-        if (n + 1 < ALL) {
+        if (n + 1 < NS / 8) {
             store4(at + n * 1024, high[0][0], high[0][1], high[1][0], high[1][1]);
-            if (FINE) store4(at + GRAD_PART + n * 1024, low[0][0], low[0][1], low[1][0], low[1][1]);
+            if (FINE) store4(at + SLOPES_PART + n * 1024, low[0][0], low[0][1], low[1][0], low[1][1]);
         } else {
-            u32 last = to + n * 1024 + (2 * warp + ((lane >> 3) & 1)) * 128 + (lane & 7) * 16;
-            store2(last, high[0][0], high[0][1]);
-            if (FINE) store2(last + GRAD_PART, low[0][0], low[0][1]);
+            store2(row + n * 1024, high[0][0], high[0][1]);
+            if (FINE) store2(row + SLOPES_PART + n * 1024, low[0][0], low[0][1]);
         }
     }
 }
 
-// The sums over a block's rows of slopes by element and by context.
+// The sums over a block's rows of slopes, by what rows show: elements, then contexts.
 struct Sums {
-    float own[KB][N / 2], told[NT / 2];
+    float sum[TILES][NS / 2];
 
-    __device__ __forceinline__ void add(u32 shared, int stage, bool more, bool more_told) {
-        Matrix hot = cores(shared + HOT_AT + stage * HOT_PART, 128, 1024);
-        Matrix context = cores(shared + CONTEXT_AT + stage * CONTEXT_PART, 128, 1024);
-        Matrix slopes = cores(shared + GRAD_AT, 128, 1024);
+    // Begins to add; matrix: of the stage.
+    __device__ __forceinline__ void add(u32 matrix, u32 slopes_at) {
+        Matrix seen = cores(matrix, 128, 1024), slopes = cores(slopes_at, 128, 1024);
         arrive();
 #pragma unroll
         for (int half = 0; half < HALVES; half++) {
 #pragma unroll
             for (int k = 0; k < BLOCK / 16; k++) {
-                int at = half * GRAD_PART + k * 256;
 #pragma unroll
-                for (int e = 0; e < KB; e++)
-                    product_all<1>(own[e], hot.at(e * 8192 + k * 256), slopes.at(at),
-                                   more || half + k > 0);
-                product_told<1>(told, context.at(k * 256), slopes.at(at + N / 8 * 1024),
-                                more_told || half + k > 0);
+                for (int tile = 0; tile < TILES; tile++)
+                    product_slopes_turned(sum[tile], seen.at(tile * 8192 + k * 256),
+                                          slopes.at(half * SLOPES_PART + k * 256));
             }
         }
         commit();
-        finished();
+    }
+
+    // What the i-th number of a tile is summed over: elements from 0, then contexts from ELEMENTS.
+    static __device__ __forceinline__ int row_of(int tile, int i) {
+        int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+        return tile * 64 + warp * 16 + (i & 2) * 4 + (lane >> 2);
+    }
+    static __device__ __forceinline__ int column_at(int i) { return (i >> 2) * 8 + (threadIdx.x & 3) * 2 + (i & 1); }
+
+    // Writes the elements' sums and begins them anew.
+    __device__ __forceinline__ void flush(float* to, int held, const int* column) {
+#pragma unroll
+        for (int tile = 0; tile < TILES; tile++) {
+#pragma unroll
+            for (int i = 0; i < NS / 2; i++) {
+                int k = row_of(tile, i), j = column[column_at(i)];
+                if (k < held && j >= 0) to[k * WIDE + j] = sum[tile][i];
+                if (k < ELEMENTS) sum[tile][i] = 0;
+            }
+        }
+    }
+
+    // Writes the contexts' sums.
+    __device__ __forceinline__ void flush_told(float* to, const int* column) const {
+#pragma unroll
+        for (int tile = 0; tile < TILES; tile++) {
+#pragma unroll
+            for (int i = 0; i < NS / 2; i++) {
+                int c = row_of(tile, i) - ELEMENTS, j = column[NS + column_at(i)];
+                if (c >= 0 && c < PARTS * CONTEXT && j >= 0) to[c * WIDE + j] = sum[tile][i];
+            }
+        }
     }
 };
