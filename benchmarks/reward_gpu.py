@@ -71,7 +71,10 @@ class Fused:
     """The fused step on all rows at once, beside the others."""
 
     def __init__(
-        self, network: RewardNetwork, inputs: ElementInputs, rows: Rows,
+        self,
+        network: RewardNetwork,
+        inputs: ElementInputs,
+        rows: Rows,
         tuned: Callable[[layout.Held], Any],
     ) -> None:
         self.network, self.inputs = network, inputs

@@ -6,8 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from model.reward.fused.hopper import nvrtc, source
 from model.reward.fused.layout import Sizes
 

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportPrivateImportUsage=false
 """Adam with the prior's gradient in the same pass; moments lie in a torch optimiser's state."""
 
 from dataclasses import dataclass
@@ -67,8 +67,7 @@ class Adam:
     ) -> None:  # fmt: skip
         self.optimiser, self.kernels = optimiser, kernels
         self.parts = [
-            (weight, to[name], found[name])
-            for name, weight in network.named_parameters()
+            (weight, to[name], found[name]) for name, weight in network.named_parameters()
         ]
         self._told: _Told | None = None
 
@@ -109,15 +108,12 @@ def _told(
     priors_of = [prior for _, _, prior in parts]
     anchors = [None if p.anchor is None else p.anchor.contiguous() for p in priors_of]
     places = [
-        [weight.data_ptr(), grad.data_ptr(), mean.data_ptr(), square.data_ptr()]
-        + [0 if anchor is None else anchor.data_ptr()]
+        [0 if part is None else part.data_ptr() for part in (weight, grad, mean, square, anchor)]
         for (weight, grad, _), (_, mean, square), anchor in zip(parts, held, anchors, strict=True)
     ]
     assert not any(place % 16 for row in places for place in row), "torch aligns what it allocates"
     numbers = [weight.numel() for weight, _, _ in parts]
-    sizes = [
-        [n, p.width, p.cut, p.pair_end] for n, p in zip(numbers, priors_of, strict=True)
-    ]
+    sizes = [[n, p.width, p.cut, p.pair_end] for n, p in zip(numbers, priors_of, strict=True)]
     precisions = [[p.term, p.pair, p.context] for p in priors_of]
     blocks = torch.tensor([-(-n // runs.NUMBERS) for n in numbers])
     weight_of = torch.repeat_interleave(torch.arange(len(parts)), blocks)

@@ -4,7 +4,7 @@ Elements are numbered anew, so that a product's are neighbours; a row then names
 place among its product's, in two bytes. What never changes while learning is laid out once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -76,6 +76,15 @@ class Held:
     def exact(self) -> bool:
         """Whether contexts lie here in 2 bytes."""
         return self.context.dtype == torch.bfloat16
+
+
+ROWS = ("local", "context", "clicks", "displays", "bought", "mature", "converted", "weight")
+
+
+def bare(held: Held) -> Held:
+    """Without what it holds of rows but their group and place: records hold it."""
+    empty = {name: getattr(held, name) for name in ROWS}
+    return replace(held, **{n: part.new_empty(0, *part.shape[1:]) for n, part in empty.items()})
 
 
 def power(size: int) -> int:

@@ -33,8 +33,8 @@ class Asked:
 class PlainRows:
     """Loss and gradients of a batch of rows, by the formulas of network.py and loss.py."""
 
-    def __init__(self, held: Held, rows: int) -> None:
-        self.held, self.rows = held, rows
+    def __init__(self, held: Held) -> None:
+        self.held = held
         self.shares = shares(held.sizes, held.clicks.device)
 
     def tell(self, told: Told) -> None:
@@ -44,9 +44,7 @@ class PlainRows:
     def hold(self, starts: Tensor) -> None:
         """Learns from a batch whose product p begins at starts[p]: its order says the same."""
 
-    def levels(
-        self, table: Tensor, told: Told, order: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def levels(self, table: Tensor, told: Told, order: Tensor) -> tuple[Tensor, Tensor]:
         """(P, outs) log mass of each product's rows, and their weighted clicks, for members."""
         held, m = self.held, self.held.sizes.members
         odds = self._odds(table, told, order)[2]
@@ -115,9 +113,7 @@ class PlainRows:
         first = self.held.first[self.held.group[order].long()].long()
         return first[:, None] + local.clamp(min=0), (local >= 0).float()
 
-    def _odds(
-        self, table: Tensor, told: Told, order: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _odds(self, table: Tensor, told: Told, order: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(n, width) what elements add, contexts (n, C), and log-odds (n, odds) without products."""
         sizes = self.held.sizes
         at, there = self._elements(order)

@@ -73,9 +73,7 @@ class KernelRows:
             **({"maxnreg": self.tuned.registers} if self.tuned.registers else {}),
         }  # fmt: skip
 
-    def levels(
-        self, table: Tensor, told: Told, order: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def levels(self, table: Tensor, told: Told, order: Tensor) -> tuple[Tensor, Tensor]:
         s = self.held.sizes
         units = self.units = units_of(self.starts, self.rows)
         row_kernels().levels[(self.grid,)](
@@ -124,7 +122,11 @@ def pooled_runs(pool: Pool, table: Tensor, out: Tensor, width: int) -> None:
     columns, runs = power(width), len(pool.run) - 1
     short = runs == pool.rows
     part = out if short else torch.empty(runs, width, dtype=torch.float32, device=out.device)
-    how: dict[str, Any] = {"W": columns, "BLOCK": min(2048 // columns, power(pool.longest)), "num_warps": 2}
+    how: dict[str, Any] = {
+        "W": columns,
+        "BLOCK": min(2048 // columns, power(pool.longest)),
+        "num_warps": 2,
+    }
     table_kernels().pooled_runs[(runs,)](
         pool.run, pool.source, pool.weight, table, part, width, table.stride(0), part.stride(0),
         DIRECT=False, **how,

@@ -124,7 +124,7 @@ class FusedStep:
         tuned: runs.Tuned | hopper.Tuned | None = None,
     ) -> None:
         """events: clicks of the log; tuned: by kernels, None: in torch."""
-        self.network, self.held, self.config, self.processes = network, held, config, processes
+        self.network, self.config, self.processes = network, config, processes
         self.optimiser, self.batches, self.converts = optimiser, batches, converts
         device, sizes = held.clicks.device, held.sizes
         size = min(batches.size, batches.rows)
@@ -132,11 +132,12 @@ class FusedStep:
         own = self.cut.stop - self.cut.start
         self.scale = batches.rows / (size * config.dispersion * events)
         self.kernels = tuned is not None
-        self.elements = Elements(network, held, self.kernels)
         self.rows = _rows(held, own, tuned)
+        self.held = held = self.rows.held
+        self.elements = Elements(network, held, self.kernels)
         kind = {"dtype": torch.int32, "device": device}
         self.order, self.starts = torch.zeros(own, **kind), torch.zeros(sizes.products + 1, **kind)
-        self.flat, self.to = _gradients(network)
+        self.flat, self.to = gradients_of(network)
         self.told = Told(network, held, self.to)
         self.rate = torch.zeros((), device=device)
         priors = adam.priors(network, config, events)
@@ -209,7 +210,7 @@ def _rows(
     held: layout.Held, rows: int, tuned: runs.Tuned | hopper.Tuned | None
 ) -> plain.PlainRows | runs.KernelRows | hopper.HopperRows:
     if tuned is None:
-        return plain.PlainRows(held, rows)
+        return plain.PlainRows(held)
     if isinstance(tuned, runs.Tuned):
         return runs.KernelRows(held, rows, tuned)
     processors = torch.cuda.get_device_properties(held.clicks.device).multi_processor_count
@@ -224,7 +225,7 @@ def tuned_for(held: layout.Held) -> runs.Tuned | hopper.Tuned | None:
     return hopper.Tuned() if hopper.able(device) and hopper.fits(held) else runs.Tuned()
 
 
-def _gradients(network: RewardNetwork) -> tuple[Tensor, dict[str, Tensor]]:
+def gradients_of(network: RewardNetwork) -> tuple[Tensor, dict[str, Tensor]]:
     """One flat buffer, at 0, and each weight's gradient in it, from a multiple of 16 bytes on."""
     weights = dict(network.named_parameters())
     sizes = [-(-w.numel() // 4) * 4 for w in weights.values()]

@@ -37,12 +37,12 @@ class Module:
     """Machine code on the current device."""
 
     def __init__(self, code: bytes) -> None:
+        torch.zeros((), device="cuda")  # the device's context is there from now on
         self._driver, self._held = ctypes.CDLL("libcuda.so.1"), c_void_p()
-        torch.cuda.current_stream()  # a context is there
-        torch.zeros((), device="cuda")
         _fine(self._driver.cuModuleLoadData(byref(self._held), code))
 
     def kernel(self, name: str, threads: int, shared: int = 0) -> "Kernel":
+        """By its name in the source; threads of a block, bytes of shared memory it is launched with."""
         found = c_void_p()
         _fine(self._driver.cuModuleGetFunction(byref(found), self._held, name.encode()))
         if shared:
@@ -57,7 +57,7 @@ class Kernel:
         self._driver, self._found, self.threads, self.shared = driver, found, threads, shared
 
     def __call__(self, blocks: tuple[int, int], *given: Any) -> None:
-        """Arguments: tensors, ints (32 bits), floats (32 bits), or ctypes."""
+        """Tensors, ints and floats of 32 bits, or ctypes, on torch's current stream."""
         told = [argument(value) for value in given]
         places = (c_void_p * len(told))(*(ctypes.addressof(value) for value in told))
         stream = c_void_p(torch.cuda.current_stream().cuda_stream)
@@ -70,18 +70,26 @@ class Kernel:
 
 
 def argument(value: Any) -> Any:
+    """What the driver is told of it."""
     if isinstance(value, Tensor):
-        assert value.is_contiguous() or value.stride(-1) == 1
+        assert value.is_contiguous()
         return c_void_p(value.data_ptr())
     if isinstance(value, float):
         return ctypes.c_float(value)
     return c_int(value) if isinstance(value, int) else value
 
 
+def there() -> bool:
+    """Whether the compiler is found."""
+    try:
+        return bool(_nvrtc())
+    except OSError:
+        return False
+
+
 def _nvrtc() -> Any:
-    """The library by the major version of torch's CUDA."""
+    """The library by the major version of torch's CUDA. Raises OSError."""
     name = f"libnvrtc.so.{(torch.version.cuda or '').split('.')[0]}"
-    torch.cuda.init()
     try:
         return ctypes.CDLL(name)
     except OSError:

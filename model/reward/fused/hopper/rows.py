@@ -7,21 +7,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from model.reward.fused.hopper import nvrtc, source
-from model.reward.fused.layout import Held, Sizes
+from model.reward.fused.hopper.records import info_words, parts, records, seen, widest
+from model.reward.fused.layout import Held, Sizes, bare
 from model.reward.fused.plain import Asked
 from model.reward.fused.told import Told
 
 BLOCK, THREADS = 64, 128  # rows of a block, threads of a program
-MOST_TILES, MOST_COLUMNS, MOST_SHARED, OWN_SHARED = 2, 160, 228 * 1024, 1024  # of a multiprocessor, a program's own
-COUNTED = ("clicks", "displays", "bought", "mature", "converted")
+MOST_TILES, MOST_COLUMNS = 2, 160  # more would not fit in a thread's registers
+SHARED, OWN_SHARED = 228 * 1024, 1024  # bytes: of a multiprocessor, of a program beside its own
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """fine: floats enter the matrix units as two numbers, not one; programs of a multiprocessor."""
+    """fine: rows' slopes enter the matrix units as two bf16 numbers, not one, as weights always do;
+    programs of each kernel on a multiprocessor."""
 
     fine: bool = True
     levels: int = 4
@@ -52,44 +53,15 @@ class Places(ctypes.Structure):
         return Places(context.data_ptr(), mixing.data_ptr(), history.data_ptr(), width)
 
 
-def parts(held: Held) -> int:
-    """How many bf16 numbers a context is held as."""
-    return 1 if held.exact else 2
-
-
 def tiles(held: Held) -> int:
     """By how many blocks of 64 elements and contexts a row's slopes are summed."""
-    seen = source.multiple(widest(held), 8) + source.multiple(parts(held) * held.sizes.context, 8)
-    return -(-seen // 64)
+    return -(-seen(held) // 64)
 
 
 def fits(held: Held) -> bool:
     """Whether the kernels can learn this."""
-    return tiles(held) <= MOST_TILES and max(source.widths(held.sizes)) <= MOST_COLUMNS
-
-
-def widest(held: Held) -> int:
-    """Elements of the product with most."""
-    return max(int(held.count.max()), 1)
-
-
-def packed(held: Held) -> Tensor:
-    """(n, bytes) a record of each row: counts, weights, places of its elements, contexts."""
-    counted = torch.stack([getattr(held, name) for name in COUNTED], dim=1)
-    numbers = torch.cat([counted, held.weight], dim=1).contiguous().view(torch.uint8)
-    local = F.pad(held.local.int(), (0, -held.sizes.slots % 4), value=-1)
-    behind = source.multiple(widest(held), 8) + source.multiple(parts(held) * held.sizes.context, 8)
-    local = torch.where(local < 0, behind, local)
-    places = (local // 8 * 1024 + local % 8 * 2).short().contiguous().view(torch.uint8)
-    high = held.context.bfloat16()
-    both = [high] if held.exact else [high, (held.context - high.float()).bfloat16()]
-    told = torch.cat(both, dim=1)
-    return torch.cat([_words(numbers, places), _words(told.contiguous().view(torch.uint8))], dim=1)
-
-
-def _words(*told: Tensor) -> Tensor:
-    whole = torch.cat(told, dim=1)
-    return F.pad(whole, (0, -whole.shape[1] % 16))
+    small = tiles(held) <= MOST_TILES and max(source.widths(held.sizes)) <= MOST_COLUMNS
+    return small and held.sizes.context > 0
 
 
 class HopperRows:
@@ -98,28 +70,22 @@ class HopperRows:
     def __init__(self, held: Held, tuned: Tuned, processors: int, machine: Any) -> None:
         """machine: what compiles and runs the source, by sizes and definitions."""
         s = self.sizes = held.sizes
-        self.held, self.records = held, packed(held)
-        device = held.clicks.device
-
-        def room(*shape: int) -> Tensor:
-            return torch.zeros(shape, dtype=torch.float32, device=device)
-
-        info = source.multiple(4 * (len(COUNTED) + s.members) + 2 * source.multiple(s.slots, 4), 16) // 16
-        self.deep = source.multiple(widest(held), 8)
-        gradients = tuned.gradients if tiles(held) == 1 and source.widths(s)[2] <= 96 else 2
+        self.held, self.records = bare(held), records(held)
+        device, self.deep = held.clicks.device, source.multiple(widest(held), 8)
+        wished = (tuned.levels, tuned.gradients if tiles(held) == 1 else 2)
         module = machine(s, {
             "M": s.members, "R": s.rank, "Q": s.factors, "S": s.slots, "ODDS": s.outs,
-            "WIDE": s.columns, "CONTEXT": s.context, "PARTS": parts(held), "INFO": info,
-            "CHUNKS": self.records.shape[1] // 16, "WINDOW": widest(held), "FINE": int(tuned.fine),
-            "LEVELS_PROGRAMS": tuned.levels, "GRADIENTS_PROGRAMS": gradients,
+            "WIDE": s.columns, "CONTEXT": s.context, "PARTS": parts(held),
+            "INFO": info_words(held), "CHUNKS": self.records.shape[1] // 16,
+            "WINDOW": widest(held), "FINE": int(tuned.fine),
+            "LEVELS_PROGRAMS": wished[0], "GRADIENTS_PROGRAMS": wished[1],
         })  # fmt: skip
         found = torch.zeros(2, dtype=torch.int32, device=device)
         module.kernel("shared_bytes", 1)((1, 1), found)
         shared = [int(size) for size in found]
-        programs = [MOST_SHARED // (size + OWN_SHARED) for size in shared]
         self.grids = tuple(
-            processors * max(1, min(most, wished))
-            for most, wished in zip(programs, (tuned.levels, gradients), strict=True)
+            processors * max(1, min(SHARED // (size + OWN_SHARED), most))
+            for size, most in zip(shared, wished, strict=True)
         )
         self._levels = module.kernel("levels", THREADS, shared[0])
         self._level = module.kernel("level", 256)
@@ -127,6 +93,10 @@ class HopperRows:
         self._together = module.kernel("together", 256)
         self._spread = module.kernel("spread", 1024, 4096)
         self._tell = module.kernel("tell", 256)
+
+        def room(*shape: int) -> Tensor:
+            return torch.zeros(shape, dtype=torch.float32, device=device)
+
         self.blocks = torch.zeros(s.products + 1, dtype=torch.int32, device=device)
         self.level, self.fell = room(s.products, s.outs), room(s.products, s.outs)
         self.level_part = room(2 * self.grids[0], 3, s.members)
@@ -189,8 +159,9 @@ class HopperRows:
 
 
 def able(device: torch.device) -> bool:
-    """Whether the device runs the kernels."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) == (9, 0)
+    """Whether the device runs the kernels, and what compiles them is there."""
+    hopper = device.type == "cuda" and torch.cuda.get_device_capability(device) == (9, 0)
+    return hopper and nvrtc.there()
 
 
 def machine(sizes: Sizes, definitions: dict[str, int]) -> nvrtc.Module:

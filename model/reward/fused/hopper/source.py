@@ -32,7 +32,10 @@ def text(sizes: Sizes) -> str:
 def whole(instructions: str, matrix: str) -> str:
     """The kernels over these instructions and matrix products."""
     parts = [part("sizes"), instructions, matrix]
-    return "\n".join(parts + [part(name) for name in ("rows", "forward", "levels", "slopes", "gradients", "sums")])
+    return "\n".join(
+        parts
+        + [part(name) for name in ("rows", "forward", "levels", "slopes", "gradients", "sums")]
+    )
 
 
 def part(name: str) -> str:
@@ -59,10 +62,13 @@ __device__ __forceinline__ void {name}{behind}(float (&d)[{count}], const u32 (&
 }}
 """
     held = ", ".join(f'"+f"(d[{i}])' for i in range(count))
-    return found + f"""
+    return (
+        found
+        + f"""
 __device__ __forceinline__ void {name}_turned(float (&d)[{count}], Matrix a, Matrix b) {{
     asm volatile("{{ .reg .pred p; .reg .b64 a, b; mov.b64 a, {words[0]}; mov.b64 b, {words[1]}; "
                  "setp.ne.b32 p, 1, 0; {kind}, a, b, p, 1, 1, 1, 1; }}"
                  : {held} : "r"(a.low), "r"(a.high), "r"(b.low), "r"(b.high));
 }}
 """
+    )

@@ -1,0 +1,103 @@
+"""The CUDA kernels of the reward model's step, on a CPU: they do what the same step in torch does."""
+
+import shutil
+from dataclasses import replace
+
+import hopper_machine
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks import reward_gpu
+from model.reward.fused import plain
+from model.reward.fused.hopper.records import records
+from model.reward.fused.hopper.rows import HopperRows, Tuned, fits
+from model.reward.fused.layout import Held, held
+from model.reward.fused.step import gradients_of
+from model.reward.fused.told import Told
+from model.reward.network import RewardNetwork
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+COARSE = 4e-3
+
+
+def made(
+    elements: int, products: int, members: int, exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> tuple[RewardNetwork, Held]:
+    """A network, and a log of which the second product has no rows and three slots are shown."""
+    monkeypatch.setattr(reward_gpu, "CONFIG", replace(reward_gpu.CONFIG, members=members))
+    chance = torch.Generator().manual_seed(3)
+    network = reward_gpu.network_of(elements, products, 3)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.copy_(0.3 * torch.randn(weight.shape, generator=chance))
+        network.bias -= 2
+    size = 400
+    rows = reward_gpu.rows_of(size, elements, products, 3, "cpu")
+    rows.batch.element[:, 3] = -1
+    if not exact:
+        rows.batch.context.copy_(torch.rand(rows.batch.context.shape, generator=chance))
+    rows = replace(
+        rows,
+        displays=torch.randint(1, 4, (size,), generator=chance).float(),
+        mature=(torch.rand(size, generator=chance) < 0.9).float(),
+        converted=(torch.rand(size, generator=chance) < 0.9).float(),
+    ).take(torch.nonzero(rows.group != 1)[:, 0])
+    owner = torch.arange(elements) // (elements // products)
+    return network, held(network, rows, reward_gpu.inputs_of(elements, 3), owner)
+
+
+def learned(rows: plain.PlainRows | HopperRows, log: Held, network: RewardNetwork) -> list[Tensor]:
+    """Loss, levels and gradients of nine rows in ten."""
+    sizes, places = log.sizes, torch.arange(len(log.group))
+    order = places[places % 10 > 0].int()
+    products = torch.arange(sizes.products + 1, dtype=torch.int32)
+    rows.hold(torch.searchsorted(log.group[order.long()], products, out_int32=True))
+    _, to = gradients_of(network)
+    told, loss = Told(network, log, to), torch.full((), torch.nan)
+    rows.tell(told)
+    chance = torch.Generator().manual_seed(4)
+    table = torch.zeros(sizes.elements, sizes.columns)
+    table[:, : sizes.width] = 0.3 * torch.randn(sizes.elements, sizes.width, generator=chance)
+    level, fell = rows.levels(table, told, order)
+    slope, asked = torch.zeros_like(table), plain.Asked(0.5, True, 0.3)
+    rows.gradients(table, told, order, level, fell, asked, slope, loss)
+    some = slice(0, sizes.members)
+    found = [loss, level[:, some].exp(), fell[:, some], slope]
+    return found + [to[name] for name in ("bias", "product", "context", "mixing")]
+
+
+@pytest.mark.parametrize(
+    ("elements", "members", "exact", "fine", "processors"),
+    [
+        (160, 5, True, True, 1),  # most products' rows are several programs'
+        (280, 3, False, True, 2),  # sums of two tiles, contexts as two numbers
+        (80, 1, True, False, 1),
+    ],
+)
+def test_the_kernels_do_what_torch_does(
+    elements: int, members: int, exact: bool, fine: bool, processors: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    network, log = made(elements, 4, members, exact, monkeypatch)
+    assert fits(log)
+    assert log.exact == exact
+    expected = learned(plain.PlainRows(log), log, network)
+    kernels = HopperRows(log, Tuned(fine), processors, hopper_machine.machine)
+    found, again = (learned(kernels, log, network) for _ in range(2))
+    for one, other, same in zip(found, expected, again, strict=True):
+        off = (one - other).norm() / other.norm()
+        assert off < (1e-5 if fine else COARSE)
+        assert torch.equal(one, same)
+
+
+def test_a_record_holds_a_row_in_whole_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, log = made(80, 4, 2, False, monkeypatch)
+    told = records(log)
+    assert told.shape == (len(log.group), 48 + 96)
+    numbers = told[:, :28].contiguous().view(torch.float32)
+    assert torch.equal(numbers[:, 0], log.clicks)
+    assert torch.equal(numbers[:, 5:], log.weight)
+    contexts = told[:, 48:].contiguous().view(torch.bfloat16).float()
+    whole = contexts[:, :24] + contexts[:, 24:]
+    assert torch.allclose(whole, log.context, atol=1e-4)
