@@ -10,7 +10,6 @@ time, and illegal combinations among 10 million samples.
 
 import argparse
 import copy
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from benchmarks.device_times import ceilings, milliseconds, profiled
 from model.generator import decode
 from model.generator.config import GeneratorConfig
 from model.generator.encoding import Inputs
@@ -300,31 +300,6 @@ def operations(width: int, layers: int, groups: int) -> float:
     return 2.0 * 4.0 * (first + blocks + read + point + chosen)
 
 
-def milliseconds(run: Callable[[], object], times: int = 10) -> float:
-    """Median of device times, after a warm-up."""
-    for _ in range(3):
-        run()
-    found = []
-    for _ in range(times):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        run()
-        end.record()
-        end.synchronize()
-        found.append(start.elapsed_time(end))
-    return statistics.median(found)
-
-
-def ceilings() -> tuple[float, float]:
-    """(bf16 matmul operations a second, bytes a second of a copy), measured here and now."""
-    n = 8192
-    a, b = (torch.randn(n, n, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-    rate = 2.0 * n**3 / milliseconds(lambda: a @ b) * 1e3
-    source = torch.randn(1 << 30, device="cuda")
-    to = torch.empty_like(source)
-    return rate, 2.0 * source.numel() * 4 / milliseconds(lambda: to.copy_(source)) * 1e3
-
-
 def timed(name: str, make: Callable[[], "Step | PlainStep"], size: int, floor: float) -> None:
     """Prints one version's line; a version that does not run says why and the rest go on."""
     torch.cuda.empty_cache()
@@ -348,23 +323,6 @@ def timed(name: str, make: Callable[[], "Step | PlainStep"], size: int, floor: f
         f"{torch.cuda.max_memory_allocated() / 2**30:5.1f} GiB  (ready in {ready:.0f} s)",
         flush=True,
     )
-
-
-def profiled(step: Step, rows: int = 34) -> None:
-    """Prints the kernels that take the time, summed over three steps."""
-    from torch.profiler import ProfilerActivity, profile
-
-    step.run()
-    torch.cuda.synchronize()
-    with profile(activities=[ProfilerActivity.CUDA]) as seen:
-        for _ in range(3):
-            step.run()
-        torch.cuda.synchronize()
-    spent = sorted(seen.key_averages(), key=lambda e: -e.self_device_time_total)
-    total = sum(e.self_device_time_total for e in spent)
-    for event in spent[:rows]:
-        share, each = event.self_device_time_total / total, event.self_device_time_total / 3e3
-        print(f"kernel {share:6.1%} {each:8.3f} ms/step x{event.count // 3:4d}  {event.key[:90]}")
 
 
 def illegal(world: World, step: Step, samples: int) -> None:
@@ -434,7 +392,7 @@ def timing(asked: argparse.Namespace, floor: float) -> None:
         del world
         world = world_of(asked.batch, 6).to("cuda")
     timed("fast", lambda: fast(world.requests), asked.batch, floor)
-    profiled(made[0])
+    profiled(made[0], rows=34)
     illegal(world, made[0], asked.samples)
 
 

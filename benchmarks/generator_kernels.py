@@ -14,6 +14,7 @@ from itertools import product
 import torch
 
 from benchmarks import generator_gpu
+from benchmarks.device_times import milliseconds
 from model.generator.fused import layer
 
 B, T, D, HEADS = 16384, 65, 128, 4
@@ -121,7 +122,7 @@ def main() -> None:
     found: dict[str, list[tuple[float, Sizes]]] = {}
     for name, sizes, run in every(Buffers()):
         try:
-            found.setdefault(name, []).append((generator_gpu.milliseconds(run), sizes))
+            found.setdefault(name, []).append((milliseconds(run), sizes))
         except Exception as error:
             print(f"{name} {sizes}: {type(error).__name__}: {str(error)[:120]}", flush=True)
     for name, timed in found.items():

@@ -18,15 +18,26 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.device_times import ceilings, profiled
 from benchmarks.generator_worlds import CONTEXT as CONTEXT_OF
 from benchmarks.generator_worlds import Planted
+from benchmarks.reward_made import (
+    BUCKETS,
+    CONFIG,
+    CONTEXT,
+    DENSE,
+    held_bytes,
+    inputs_of,
+    moved,
+    network_of,
+    rows_of,
+)  # fmt: skip
 from benchmarks.reward_static import How, StaticStep, as_kind
 from benchmarks.scaling_quality import nats, taught
 from model.processes import ALONE
@@ -38,12 +49,9 @@ from model.reward.fused import layout
 from model.reward.fused.runs import Tuned
 from model.reward.fused.step import FusedStep, tuned_for
 from model.reward.loss import binomial_loss, comparison_loss
-from model.reward.network import Batch, RewardNetwork
+from model.reward.network import RewardNetwork
 from model.reward.rows import Rows
-from model.reward.text import Grams
 
-SLOTS, CONTEXT, DENSE, GRAMS, BUCKETS = 4, 24, 16, 12, 16384
-CONFIG = RewardConfig(buckets=BUCKETS, dispersion=1.0)
 SHARE = 0.25
 VERSIONS = {
     "eager": How(),
@@ -91,84 +99,13 @@ class Fused:
             network, held, config, optimiser, Batches(codes, config, 0), events=1 / 7,
             converts=True, tuned=tuned(held),
         )  # fmt: skip
-        read = ("local", "context", "clicks", "displays", "bought", "mature", "converted", "weight")
-        self.read = sum(held_bytes(getattr(held, name)) for name in read) + 4.0 * len(rows.clicks)
+        kept = getattr(self.step.rows, "records", None)
+        parts = [getattr(held, name) for name in layout.ROWS] if kept is None else [kept]
+        self.read = sum(map(held_bytes, parts)) + 4.0 * len(rows.clicks)
         self.found = self.step.loss
 
     def run(self) -> None:
         self.step.advance(0, CONFIG.learning_rate)
-
-
-class Sizes(SimpleNamespace):
-    """What a network asks of an encoding."""
-
-    context_width, dense_width, smooth_width, history_width = CONTEXT, DENSE, 0, -1
-    buckets = BUCKETS
-
-
-def network_of(elements: int, products: int, seed: int) -> RewardNetwork:
-    """Weights at their start, none at 0."""
-    sizes: Any = Sizes(
-        slots=range(SLOTS), products=range(products), shared=range(64), own=range(elements)
-    )
-    network = RewardNetwork(sizes, CONFIG)
-    chance = torch.Generator().manual_seed(seed)
-    network.start(CONFIG, chance)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.02 * torch.randn(parameter.shape, generator=chance))
-    return network
-
-
-def inputs_of(elements: int, seed: int) -> ElementInputs:
-    """Of every element some n-grams, a dense block and an id."""
-    chance = torch.Generator().manual_seed(seed)
-    held = elements * GRAMS
-    grams = Grams(
-        torch.randint(BUCKETS, (held,), generator=chance),
-        torch.rand(held, generator=chance) / GRAMS**0.5,
-        torch.arange(elements + 1) * GRAMS,
-    )
-    return ElementInputs(
-        grams,
-        torch.randn(elements, DENSE, generator=chance) / DENSE**0.5,
-        torch.zeros(elements, 0),
-        torch.randint(65, (elements,), generator=chance),
-        torch.arange(1, elements + 1),
-        torch.arange(elements) % SLOTS,
-    )
-
-
-def rows_of(size: int, elements: int, products: int, seed: int, device: str) -> Rows:
-    """Rows of products that own an even share of the elements each; a slot in ten is absent."""
-    chance = torch.Generator(device).manual_seed(seed)
-
-    def whole(top: int, *shape: int) -> Tensor:
-        return torch.randint(top, shape, generator=chance, device=device)
-
-    product = whole(products, size)
-    each = elements // products // SLOTS
-    slots = torch.arange(SLOTS, device=device)
-    element = (product[:, None] * each + whole(each, size, SLOTS)) * SLOTS + slots
-    element = torch.where(whole(10, size, SLOTS) == 0, -1, element)
-    context = (whole(4, size, CONTEXT) == 0).float()
-    ones = torch.ones(size, device=device)
-    clicks = (whole(30, size) == 0).float()
-    bought = clicks * (whole(5, size) == 0)
-    weight = 1 + 0.9 * (2 * whole(2, size, CONFIG.members) - 1.0)
-    weight[:, 0] = 1
-    batch = Batch(element, product + 1, context, torch.zeros(size, SLOTS, 0, device=device))
-    return Rows(
-        batch, product, clicks, ones, bought, weight, ones.clone(), ones.clone(), ones.clone(),
-        torch.zeros(size, device=device),
-    )  # fmt: skip
-
-
-def moved(part: Any, device: str, kind: torch.dtype | None = None) -> Any:
-    """A dataclass of tensors elsewhere, floating numbers as `kind`."""
-    if isinstance(part, Tensor):
-        return part.to(device, kind) if kind and part.is_floating_point() else part.to(device)
-    return type(part)(**{name: moved(value, device, kind) for name, value in vars(part).items()})
 
 
 def truth(
@@ -197,12 +134,12 @@ def gradients(network: RewardNetwork) -> Tensor:
     return torch.cat([g.detach().double().cpu().flatten() for g in held])
 
 
-def checked(size: int, device: str, seed: int) -> None:
-    """Prints how far each version lies from float64."""
+def checked(size: int, device: str, seed: int, versions: dict[str, How]) -> None:
+    """Prints how far each version lies from float64, these and the fused ones."""
     elements, products = 800, 20
     rows, inputs = rows_of(size, elements, products, seed, device), inputs_of(elements, seed)
     exact, slope = truth(network_of(elements, products, seed), inputs, rows, products, 7 * size)
-    for name, how in VERSIONS.items():
+    for name, how in versions.items():
         if how.compiled and (device == "cpu" or name != COMPILED):
             continue
         network = network_of(elements, products, seed).to(device)
@@ -240,38 +177,6 @@ def floor_of(step: Any, rate: float, bandwidth: float) -> tuple[float, float, fl
     anchors = sum(b.numel() for b in network.buffers())
     moved_bytes = held_bytes(rows) + held_bytes(inputs) + 24.0 * weights + 4.0 * anchors
     return max(operations / rate, moved_bytes / bandwidth), operations, moved_bytes
-
-
-def held_bytes(part: Any) -> float:
-    """Bytes of a dataclass' tensors."""
-    if isinstance(part, Tensor):
-        return float(part.numel() * part.element_size())
-    return sum(held_bytes(value) for value in vars(part).values())
-
-
-def milliseconds(run: Callable[[], object], times: int = 10) -> float:
-    """Median of device times, after a warm-up."""
-    for _ in range(3):
-        run()
-    found = []
-    for _ in range(times):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        run()
-        end.record()
-        end.synchronize()
-        found.append(start.elapsed_time(end))
-    return statistics.median(found)
-
-
-def ceilings() -> tuple[float, float]:
-    """(bf16 matmul operations a second, bytes a second of a copy), measured here and now."""
-    n = 8192
-    a, b = (torch.randn(n, n, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-    rate = 2.0 * n**3 / milliseconds(lambda: a @ b) * 1e3
-    source = torch.randn(1 << 30, device="cuda")
-    to = torch.empty_like(source)
-    return rate, 2.0 * source.numel() * 4 / milliseconds(lambda: to.copy_(source)) * 1e3
 
 
 def timed(name: str, elements: int, size: int, ceiling: tuple[float, float]) -> None:
@@ -315,7 +220,7 @@ def timed(name: str, elements: int, size: int, ceiling: tuple[float, float]) -> 
         flush=True,
     )  # fmt: skip
     if name == BEST:
-        profiled(step)
+        profiled(step, rows=9)
 
 
 def milliseconds_quietly(step: Any) -> float:
@@ -331,21 +236,6 @@ def milliseconds_quietly(step: Any) -> float:
         end.synchronize()
         found.append(start.elapsed_time(end))
     return statistics.median(found)
-
-
-def profiled(step: Any, rows: int = 9) -> None:
-    """Prints the kernels that take the time, summed over three steps."""
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CUDA]) as seen:
-        for _ in range(3):
-            step.run()
-        torch.cuda.synchronize()
-    spent = sorted(seen.key_averages(), key=lambda e: -e.self_device_time_total)
-    total = sum(e.self_device_time_total for e in spent)
-    for event in spent[:rows]:
-        share, each = event.self_device_time_total / total, event.self_device_time_total / 3e3
-        print(f"kernel {share:6.1%} {each:8.3f} ms/step x{event.count // 3:4d}  {event.key[:100]}")
 
 
 def learned(device: str, size: int = 60_000) -> None:
@@ -398,9 +288,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda", help="cpu: the checks alone")
     parser.add_argument("--seconds", type=float, default=240, help="no line is begun after so long")
+    parser.add_argument("--fused", action="store_true", help="the fused versions alone")
     asked = parser.parse_args()
     began = time.perf_counter()
-    checked(3000, asked.device, seed=int(time.time()) % 1000)
+    versions = {} if asked.fused else VERSIONS
+    checked(3000, asked.device, int(time.time()) % 1000, versions)
     learned(asked.device, 60_000 if asked.device == "cuda" else 3_000)
     if asked.device == "cpu":
         return
@@ -411,7 +303,8 @@ def main() -> None:
     )  # fmt: skip
     for elements, size, names in TIMED:
         for name in names:
-            if time.perf_counter() - began < asked.seconds:
+            asked_for = name in FUSED or not asked.fused
+            if asked_for and time.perf_counter() - began < asked.seconds:
                 timed(name, elements, size, ceiling)
 
 

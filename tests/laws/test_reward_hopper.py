@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import reward_gpu
+from benchmarks import reward_made
 from model.reward.fused import plain
 from model.reward.fused.hopper.records import records
 from model.reward.fused.hopper.rows import HopperRows, Tuned, fits
@@ -25,15 +25,15 @@ def made(
     elements: int, products: int, members: int, exact: bool, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[RewardNetwork, Held]:
     """A network, and a log of which the second product has no rows and three slots are shown."""
-    monkeypatch.setattr(reward_gpu, "CONFIG", replace(reward_gpu.CONFIG, members=members))
+    monkeypatch.setattr(reward_made, "CONFIG", replace(reward_made.CONFIG, members=members))
     chance = torch.Generator().manual_seed(3)
-    network = reward_gpu.network_of(elements, products, 3)
+    network = reward_made.network_of(elements, products, 3)
     with torch.no_grad():
         for weight in network.parameters():
             weight.copy_(0.3 * torch.randn(weight.shape, generator=chance))
         network.bias -= 2
     size = 400
-    rows = reward_gpu.rows_of(size, elements, products, 3, "cpu")
+    rows = reward_made.rows_of(size, elements, products, 3, "cpu")
     rows.batch.element[:, 3] = -1
     if not exact:
         rows.batch.context.copy_(torch.rand(rows.batch.context.shape, generator=chance))
@@ -44,7 +44,7 @@ def made(
         converted=(torch.rand(size, generator=chance) < 0.9).float(),
     ).take(torch.nonzero(rows.group != 1)[:, 0])
     owner = torch.arange(elements) // (elements // products)
-    return network, held(network, rows, reward_gpu.inputs_of(elements, 3), owner)
+    return network, held(network, rows, reward_made.inputs_of(elements, 3), owner)
 
 
 def learned(rows: plain.PlainRows | HopperRows, log: Held, network: RewardNetwork) -> list[Tensor]:
