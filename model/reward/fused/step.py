@@ -18,6 +18,7 @@ from model.reward.batches import Batches
 from model.reward.config import RewardConfig
 from model.reward.encoding import ElementInputs
 from model.reward.fused import adam, layout, plain, runs
+from model.reward.fused.beside import beside
 from model.reward.fused.hopper import rows as hopper
 from model.reward.fused.plain import Asked
 from model.reward.fused.pooled import pool_of
@@ -53,8 +54,8 @@ class Elements:
         self.table_grad = torch.zeros(count, sizes.columns, device=device)
         self.found_grad = torch.zeros(CHUNKS * self.chunk, sizes.width, device=device)
 
-    def placed(self) -> Tensor:
-        """(E, columns) the table."""
+    def placed(self) -> None:
+        """Writes the table."""
         network, count = self.network, len(self.table)
         odds, slot = self.held.sizes.odds, network.slot.detach().flatten(1)
         pooled = runs.pooled_rows if self.kernels else plain.pooled
@@ -72,12 +73,22 @@ class Elements:
                 self.held.sizes, self.dense[:count] @ dense, own[self.own_id],
                 shared[self.shared_id], self.words, slot[self.slot_id], self.table,
             )  # fmt: skip
-        return self.table
 
     def unplaced(self, to: dict[str, Tensor]) -> None:
         """Writes the weights' gradients, of the table's in `table_grad`."""
-        sizes, count = self.held.sizes, len(self.table)
-        found = self.found_grad[:count]
+        odds = self.held.sizes.odds
+        pooled = runs.pooled_runs if self.kernels else plain.pooled
+        beside(
+            self.table.device,
+            lambda: self._unplaced(to),
+            lambda: pooled(self.text_of, self.table_grad, to["text"], odds),
+            lambda: pooled(self.slot_of, self.table_grad, to["slot"].flatten(1), odds),
+        )
+
+    def _unplaced(self, to: dict[str, Tensor]) -> None:
+        """Those of ids and embeddings."""
+        sizes, found = self.held.sizes, self.found_grad[: len(self.table)]
+        pooled = runs.pooled_runs if self.kernels else plain.pooled
         if self.kernels:
             runs.unplaced(
                 sizes, self.table_grad, self.table, self.own_id, to["own"], found
@@ -86,10 +97,7 @@ class Elements:
             plain.unplaced(sizes, self.table_grad, self.table, found)
             to["own"].zero_()
             to["own"][self.own_id.long()] = found
-        pooled = runs.pooled_runs if self.kernels else plain.pooled
-        pooled(self.text_of, self.table_grad, to["text"], sizes.odds)
         pooled(self.shared_of, found, to["shared"], sizes.width)
-        pooled(self.slot_of, self.table_grad, to["slot"].flatten(1), sizes.odds)
         _outer(self.dense, self.found_grad, to["dense"])
         if self.smooth.shape[1]:
             _outer(self.smooth, self.found_grad[:, : sizes.odds], to["smooth"])
@@ -195,8 +203,8 @@ class FusedStep:
     def gradients(self) -> None:
         """Every weight's gradient of this process' rows is in `to`, without the prior's."""
         config = self.config
-        read = (self.elements.placed(), self.told, self.order)
-        self.rows.tell(self.told)
+        beside(self.order.device, self.elements.placed, lambda: self.rows.tell(self.told))
+        read = (self.elements.table, self.told, self.order)
         level, fell = self.rows.levels(*read)
         if self.processes.count > 1:
             every = self.processes.gathered(torch.stack([level, fell]))

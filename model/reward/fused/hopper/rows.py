@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from model.reward.fused.beside import beside
 from model.reward.fused.hopper import nvrtc, source
 from model.reward.fused.hopper.records import info_words, parts, records, seen, widest
 from model.reward.fused.layout import Held, Sizes, bare
@@ -148,14 +149,18 @@ class HopperRows:
             float(asked.comparison), float(asked.scale), table_grad, self.table_part,
             to["product"], self.product_part, self.told_part, self.bias_part,
         )  # fmt: skip
-        self._together(
-            (min(s.products, 2048), self.deep // 8), batch, self.table_part, self.product_part,
-            h.known, h.code, table_grad, to["product"],
-        )  # fmt: skip
         places = Places.of(to["context"], to["mixing"], to["history"], told.width)
-        self._spread(
-            (s.context + 1, 1), self.told_part, self.bias_part, grid, places, to["bias"], loss_to
-        )
+        beside(
+            order.device,
+            lambda: self._together(
+                (min(s.products, 2048), self.deep // 8), batch, self.table_part,
+                self.product_part, h.known, h.code, table_grad, to["product"],
+            ),
+            lambda: self._spread(
+                (s.context + 1, 1), self.told_part, self.bias_part, grid, places, to["bias"],
+                loss_to,
+            ),
+        )  # fmt: skip
 
 
 def able(device: torch.device) -> bool:
