@@ -22,9 +22,15 @@ typedef unsigned short u16;
 using std::max;
 using std::min;
 
-struct uint4 { u32 x, y, z, w; };
-struct float4 { float x, y, z, w; };
-struct Place { int x, y; };
+struct uint4 {
+    u32 x, y, z, w;
+};
+struct float4 {
+    float x, y, z, w;
+};
+struct Place {
+    int x, y;
+};
 
 alignas(128) char memory[1 << 20];
 static Place blockIdx, gridDim, blockDim;
@@ -32,11 +38,15 @@ static int running, threads;
 static ucontext_t home, fibers[1024];
 static std::vector<char> stacks[1024];
 static bool done[1024];
-static struct { int x; } threadIdx;
+static struct {
+    int x;
+} threadIdx;
 
 static void yield() { swapcontext(&fibers[running], &home); }
 
-struct Barrier { int arrived = 0, turn = 0; };
+struct Barrier {
+    int arrived = 0, turn = 0;
+};
 static Barrier whole, warps[32];
 
 static void meet(Barrier& b, int count) {
@@ -50,9 +60,21 @@ static void meet(Barrier& b, int count) {
 static void __syncthreads() { meet(whole, threads); }
 static void __syncwarp() { meet(warps[running / 32], 32); }
 
-static float __uint_as_float(u32 x) { float y; memcpy(&y, &x, 4); return y; }
-static float __int_as_float(int x) { float y; memcpy(&y, &x, 4); return y; }
-static int __float_as_int(float x) { int y; memcpy(&y, &x, 4); return y; }
+static float __uint_as_float(u32 x) {
+    float y;
+    memcpy(&y, &x, 4);
+    return y;
+}
+static float __int_as_float(int x) {
+    float y;
+    memcpy(&y, &x, 4);
+    return y;
+}
+static int __float_as_int(float x) {
+    int y;
+    memcpy(&y, &x, 4);
+    return y;
+}
 
 static float passed[1024];
 static float __shfl_sync(u32, float x, int lane) {
@@ -62,7 +84,9 @@ static float __shfl_sync(u32, float x, int lane) {
     __syncwarp();
     return y;
 }
-static int __shfl_sync(u32, int x, int lane) { return __float_as_int(__shfl_sync(0, __int_as_float(x), lane)); }
+static int __shfl_sync(u32, int x, int lane) {
+    return __float_as_int(__shfl_sync(0, __int_as_float(x), lane));
+}
 static float from(float x, int lane) { return __shfl_sync(0, x, lane); }
 static float beside(float x, int mask) { return __shfl_sync(0, x, running % 32 ^ mask); }
 
@@ -83,18 +107,11 @@ static void finished() {}
 static void seen_by_units() {}
 static void copies_end() {}
 static void copies_there() {}
-struct Gate { int left, count, turn; };
-static Gate gates[1];
-static void gate(u32, int count) { gates[0] = {count, count, 0}; }
-static void gate_reached(u32) {
-    __syncwarp();
-    if (running % 32 == 0 && --gates[0].left == 0) gates[0] = {gates[0].count, gates[0].count, gates[0].turn ^ 1};
-}
-static void gate_passed(u32, int turn) {
-    while (gates[0].turn == turn) yield();
-}
 static void copy16(u32 to, const void* from, bool there) {
-    if (there) memcpy(memory + to, from, 16); else memset(memory + to, 0, 16);
+    if (there)
+        memcpy(memory + to, from, 16);
+    else
+        memset(memory + to, 0, 16);
 }
 
 static u32 rounded(float x) {
@@ -135,7 +152,8 @@ static void load4(u32 (&a)[4], u32 at) {
     rows_at[running] = at;
     __syncwarp();
     int base = running / 32 * 32, lane = running % 32;
-    for (int i = 0; i < 4; i++) memcpy(&a[i], memory + rows_at[base + 8 * i + lane / 4] + lane % 4 * 4, 4);
+    for (int i = 0; i < 4; i++)
+        memcpy(&a[i], memory + rows_at[base + 8 * i + lane / 4] + lane % 4 * 4, 4);
     __syncwarp();
 }
 
@@ -172,7 +190,8 @@ static void product_turned(float (&d)[COUNT], Matrix a, Matrix b) {
     int warp = running / 32, lane = running % 32;
     for (int i = 0; i < COUNT; i++) {
         int m = warp * 16 + lane / 4 + (i & 2) * 4;
-        for (int k = 0; k < 16; k++) d[i] += element(a, k, m) * element(b, k, i / 4 * 8 + lane % 4 * 2 + (i & 1));
+        for (int k = 0; k < 16; k++)
+            d[i] += element(a, k, m) * element(b, k, i / 4 * 8 + lane % 4 * 2 + (i & 1));
     }
     __syncthreads();
 }

@@ -17,14 +17,18 @@ struct Forward {
 #pragma unroll
             for (int k = 0; k < KC / 16; k++) {
                 Matrix part = weights.at(half * TOLD_PART + k * 256);
-                if (half + k > 0) product_told(told, context[k], part);
-                else product_told_first(told, context[k], part);
+                if (half + k > 0)
+                    product_told(told, context[k], part);
+                else
+                    product_told_first(told, context[k], part);
             }
 #pragma unroll
             for (int k = 0; k < KW / 16; k++) {
                 Matrix part = window.at(half * WINDOW_PART + k * 256);
-                if (half + k > 0) product_own(added, hot[k], part);
-                else product_own_first(added, hot[k], part);
+                if (half + k > 0)
+                    product_own(added, hot[k], part);
+                else
+                    product_own_first(added, hot[k], part);
             }
         }
         commit();
@@ -34,13 +38,19 @@ struct Forward {
     // Where a thread reads cores of its warp's 16 rows.
     static __device__ __forceinline__ u32 rows_of(u32 shared) {
         int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-        return shared + STAGES_AT + (lane >> 4) * 1024 + (2 * warp + ((lane >> 3) & 1)) * 128 + (lane & 7) * 16;
+        return shared + STAGES_AT + (lane >> 4) * 1024 + (2 * warp + ((lane >> 3) & 1)) * 128 +
+               (lane & 7) * 16;
     }
 
-    __device__ __forceinline__ float a(int g, int r) const { return added[(g >> 1) * 4 + r * 2 + (g & 1)]; }
-    __device__ __forceinline__ float t(int g, int r) const { return told[(g >> 1) * 4 + r * 2 + (g & 1)]; }
+    __device__ __forceinline__ float a(int g, int r) const {
+        return added[(g >> 1) * 4 + r * 2 + (g & 1)];
+    }
+    __device__ __forceinline__ float t(int g, int r) const {
+        return told[(g >> 1) * 4 + r * 2 + (g & 1)];
+    }
 
-    // A row's sum over a member's pairs and factors, of the row that is the thread's, by half its quad.
+    // A row's sum over a member's pairs and factors, of the row that is the thread's, by half its
+    // quad.
     __device__ __forceinline__ float part(int m, bool low) const {
         float x = 0, y = 0, u = 0, v = 0;
 #pragma unroll
@@ -74,7 +84,8 @@ struct Forward {
         bool low = !(threadIdx.x & 2), click = !(threadIdx.x & 1);
         float part_of[M], other;
 #pragma unroll
-        for (int g = 0; g < TERMS; g++) terms(g, low, found[2 * g], 2 * g + 1 < M ? found[2 * g + 1] : other);
+        for (int g = 0; g < TERMS; g++)
+            terms(g, low, found[2 * g], 2 * g + 1 < M ? found[2 * g + 1] : other);
 #pragma unroll
         for (int m = 0; m < M; m++) part_of[m] = part(m, low);
 #pragma unroll
@@ -95,7 +106,8 @@ struct Forward {
         for (int m = 0; m < M; m++) part_of[m] = part(m, low);
 #pragma unroll
         for (int i = 0; i < HALF; i++) {
-            float one = part_of[i], two = HALF + i < M ? part_of[HALF + i < M ? HALF + i : 0] : 0.0f;
+            float one = part_of[i],
+                  two = HALF + i < M ? part_of[HALF + i < M ? HALF + i : 0] : 0.0f;
             found[i] += (even ? one : two) + beside(even ? two : one, 1);
         }
     }

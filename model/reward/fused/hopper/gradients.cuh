@@ -1,27 +1,26 @@
 // Gradients of a batch's loss, given each product's level.
 
-// A bound in powers of 2 that no real row meets, against infinities: log-odds lie above -80, and a row
-// at most 41 over its level, as masses are counted from 1e-18.
+// A bound in powers of 2 that no real row meets, against infinities: log-odds lie above -80, and a
+// row at most 41 over its level, as masses are counted from 1e-18.
 constexpr float MOST = 115, NEVER = -1e30f;
 
-// Partial sums of a product that several programs share: part (2 grid, ELEMENTS, WIDE), product_part
-// (2 grid, 2 M); told_part (grid, PARTS CONTEXT, WIDE) and bias_part (grid, 2 M + 1),
+// Partial sums of a product that several programs share: part (2 grid, ELEMENTS, WIDE),
+// product_part (2 grid, 2 M); told_part (grid, PARTS CONTEXT, WIDE) and bias_part (grid, 2 M + 1),
 // the loss last, of each program.
 extern "C" __global__ void __launch_bounds__(THREADS, GRADIENTS_PROGRAMS)
-gradients(
-    Batch b, const float* level, const float* fell, const float* known, const int* code, float converts,
-    float comparison, float scale, float* table_grad, float* part, float* product_grad,
-    float* product_part, float* told_part, float* bias_part) {
+    gradients(Batch b, const float* level, const float* fell, const float* known, const int* code,
+              float converts, float comparison, float scale, float* table_grad, float* part,
+              float* product_grad, float* product_part, float* told_part, float* bias_part) {
     extern __shared__ __align__(128) char memory[];
     u32 shared = shared_at(memory);
     int* column = (int*)(memory + COLUMNS_AT);
     float* sums = (float*)(memory + SUMS_AT);
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
     bool click = !(lane & 1);
-    for (int i = threadIdx.x; i < GRADIENTS_SHARED / 16; i += THREADS) store16(shared + i * 16, 0, 0, 0, 0);
+    for (int i = threadIdx.x; i < GRADIENTS_SHARED / 16; i += THREADS)
+        store16(shared + i * 16, 0, 0, 0, 0);
     __syncthreads();
     number(column);
-    if (threadIdx.x == 0) gate(shared + GATE_AT, THREADS / 32);
     __syncthreads();
     load_table(shared + TOLD_AT, TOLD_PART, b.told, KC, PARTS * CONTEXT, CONTEXT, NT, column);
     float whole_scale = scale * (click ? 1.0f - comparison : 1.0f);
@@ -67,7 +66,6 @@ gradients(
         hot.write(memory, stage);
         Forward forward;
         forward.find(shared, matrix + stage * STAGE);
-        gate_reached(shared + GATE_AT);  // the other stage and the slopes before were read
         float slope[M];
         forward.odds(slope);
         int r = warp * 16 + (lane >> 2) + (lane & 2) * 4;
@@ -86,11 +84,11 @@ gradients(
             lost += share * (trials * (log2_of(rest) - u) + events * u);
             apart_lost += share * events * a;
             product[m] += share * off;
-            slope[m] = share * (whole_scale * off - against)
-                     + fallen[m] * shown * fmaxf(share, 1e-9f) * exp2_of(a);
+            slope[m] = share * (whole_scale * off - against) +
+                       fallen[m] * shown * fmaxf(share, 1e-9f) * exp2_of(a);
         }
         Slopes slopes(slope);
-        gate_passed(shared + GATE_AT, stage);
+        __syncthreads();  // the other stage and the slopes before were read
         after = next;
         if (block + 1 < end) copier.copy(place, stage ^ 1);
         if (block + 2 < end) {
@@ -103,10 +101,12 @@ gradients(
         found.add(shared + STAGES_AT + stage * STAGE, shared + LEVELS_SHARED);
         if (block + 1 == end || next.p != own) {
             finished();
-            int from = b.blocks[own], to = b.blocks[own + 1], slot = 2 * blockIdx.x + (from >= begin);
+            int from = b.blocks[own], to = b.blocks[own + 1],
+                slot = 2 * blockIdx.x + (from >= begin);
             bool whole = from >= begin && to <= end;
             found.flush(whole ? table_grad + (long long)b.first[own] * WIDE
-                              : part + (long long)slot * (ELEMENTS * WIDE), b.count[own], column);
+                              : part + (long long)slot * (ELEMENTS * WIDE),
+                        b.count[own], column);
 #pragma unroll
             for (int m = 0; m < M; m++) {
                 float sum = product[m];
@@ -121,8 +121,10 @@ gradients(
                 for (int w = 0; w < 4; w++) sum += sums[w * (2 * M) + o];
                 sum *= scale * (o < M ? 1.0f - comparison : 1.0f);
                 all += sum;
-                if (whole) product_grad[(long long)code[own] * (2 * M) + o] = sum * known[own];
-                else product_part[slot * (2 * M) + o] = sum;
+                if (whole)
+                    product_grad[(long long)code[own] * (2 * M) + o] = sum * known[own];
+                else
+                    product_part[slot * (2 * M) + o] = sum;
             }
         }
         now = next;
@@ -136,5 +138,6 @@ gradients(
     if (lane == 0) sums[warp] = lost;
     __syncthreads();
     if (threadIdx.x < 2 * M) bias_part[blockIdx.x * (2 * M + 1) + threadIdx.x] = all;
-    if (threadIdx.x == 2 * M) bias_part[blockIdx.x * (2 * M + 1) + 2 * M] = sums[0] + sums[1] + sums[2] + sums[3];
+    if (threadIdx.x == 2 * M)
+        bias_part[blockIdx.x * (2 * M + 1) + 2 * M] = sums[0] + sums[1] + sums[2] + sums[3];
 }

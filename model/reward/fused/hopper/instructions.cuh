@@ -27,28 +27,14 @@ __device__ __forceinline__ void finished() {
 __device__ __forceinline__ void seen_by_units() {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
-// A gate in shared memory opens each time `count` warps arrived; turn: 0 and 1 by turns.
-__device__ __forceinline__ void gate(u32 at, int count) {
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(at), "r"(count) : "memory");
-}
-__device__ __forceinline__ void gate_reached(u32 at) {
-    __syncwarp();
-    if ((threadIdx.x & 31) == 0)
-        asm volatile("{ .reg .b64 t; mbarrier.arrive.shared::cta.b64 t, [%0]; }" ::"r"(at) : "memory");
-}
-__device__ __forceinline__ void gate_passed(u32 at, int turn) {
-    u32 open;
-    do {
-        asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2; "
-                     "selp.u32 %0, 1, 0, p; }" : "=r"(open) : "r"(at), "r"(turn) : "memory");
-    } while (!open);
-}
-
 __device__ __forceinline__ void copy16(u32 to, const void* from, bool there) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
-                 "r"(there ? 16 : 0) : "memory");
+                 "r"(there ? 16 : 0)
+                 : "memory");
 }
-__device__ __forceinline__ void copies_end() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+__device__ __forceinline__ void copies_end() {
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
 __device__ __forceinline__ void copies_there() {
     asm volatile("cp.async.wait_group 0;" ::: "memory");
 }
@@ -87,21 +73,26 @@ __device__ __forceinline__ u32 halves(float a, float b, u32& rest) {
 
 __device__ __forceinline__ void store4(u32 to, u32 a, u32 b, u32 c, u32 d) {
     asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(to),
-                 "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+                 "r"(a), "r"(b), "r"(c), "r"(d)
+                 : "memory");
 }
 __device__ __forceinline__ void store2(u32 to, u32 a, u32 b) {
     asm volatile("stmatrix.sync.aligned.m8n8.x2.shared.b16 [%0], {%1, %2};" ::"r"(to), "r"(a),
-                 "r"(b) : "memory");
+                 "r"(b)
+                 : "memory");
 }
 // Four cores, of which each lane says where a row lies.
 __device__ __forceinline__ void load4(u32 (&a)[4], u32 at) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(a[0]), "=r"(a[1]), "=r"(a[2]), "=r"(a[3]) : "r"(at) : "memory");
+                 : "=r"(a[0]), "=r"(a[1]), "=r"(a[2]), "=r"(a[3])
+                 : "r"(at)
+                 : "memory");
 }
 __device__ __forceinline__ void store_short(u32 to, u16 x) {
     asm volatile("st.shared.b16 [%0], %1;" ::"r"(to), "h"(x) : "memory");
 }
 __device__ __forceinline__ void store16(u32 to, u32 a, u32 b, u32 c, u32 d) {
     asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(a), "r"(b), "r"(c),
-                 "r"(d) : "memory");
+                 "r"(d)
+                 : "memory");
 }

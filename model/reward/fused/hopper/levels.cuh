@@ -5,15 +5,17 @@ constexpr float HIGHER = 60, LOWEST = -1e30f;
 
 // Level parts of a product that several programs share: (2 grid, 3, M) peak, mass, clicks.
 extern "C" __global__ void __launch_bounds__(THREADS, LEVELS_PROGRAMS)
-levels(Batch b, float* level, float* fell, float* parts) {
+    levels(Batch b, float* level, float* fell, float* parts) {
     extern __shared__ __align__(128) char memory[];
     u32 shared = shared_at(memory);
     int* column = (int*)(memory + COLUMNS_AT);
     float* sums = (float*)(memory + SUMS_AT);
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-    for (int i = threadIdx.x; i < LEVELS_SHARED / 16; i += THREADS) store16(shared + i * 16, 0, 0, 0, 0);
+    for (int i = threadIdx.x; i < LEVELS_SHARED / 16; i += THREADS)
+        store16(shared + i * 16, 0, 0, 0, 0);
     __syncthreads();
-    for (int c = threadIdx.x; c < NS; c += THREADS) column[c] = click_column_of(2 * (c >> 3) + (c & 1), (c & 7) >> 1);
+    for (int c = threadIdx.x; c < NS; c += THREADS)
+        column[c] = click_column_of(2 * (c >> 3) + (c & 1), (c & 7) >> 1);
     __syncthreads();
     load_table(shared + TOLD_AT, TOLD_PART, b.told, KC, PARTS * CONTEXT, CONTEXT, NT, column);
     float peak[HALF], mass[HALF], clicks[HALF];  // peak in powers of 2, without the bias
@@ -58,7 +60,8 @@ levels(Batch b, float* level, float* fell, float* parts) {
         float odds[HALF], higher[HALF], most = -1e30f;
         forward.clicks(odds);
         int r = warp * 16 + (lane >> 2) + (lane & 2) * 4;
-        const float* row = (const float*)(memory + STAGES_AT + stage * STAGE + INFO_AT + r * (INFO * 16));
+        const float* row =
+            (const float*)(memory + STAGES_AT + stage * STAGE + INFO_AT + r * (INFO * 16));
         const float* weight = row + 5 + (lane & 1) * HALF;
         float shown = r < now.rows ? fmaxf(row[1], 1e-9f) : 0.0f, final = row[3], happened = row[0];
 #pragma unroll
@@ -129,7 +132,8 @@ levels(Batch b, float* level, float* fell, float* parts) {
 
 // Levels of products that several programs share, and of those without rows.
 extern "C" __global__ void level(Batch b, float* level, float* fell, const float* parts) {
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < b.products * M; i += gridDim.x * blockDim.x) {
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < b.products * M;
+         i += gridDim.x * blockDim.x) {
         int p = i / M, m = i % M, from = b.blocks[p], to = b.blocks[p + 1];
         float top = -1e30f, whole = 0, fallen = 0;
         if (from < to) {
@@ -143,7 +147,8 @@ extern "C" __global__ void level(Batch b, float* level, float* fell, const float
                 top = higher;
             }
         }
-        level[(long long)p * ODDS + m] = whole > 0 ? logf(whole) + top : -__int_as_float(0x7f800000);
+        level[(long long)p * ODDS + m] =
+            whole > 0 ? logf(whole) + top : -__int_as_float(0x7f800000);
         fell[(long long)p * ODDS + m] = fallen;
     }
 }

@@ -1,21 +1,23 @@
 // How a program walks its share of a batch: blocks of 64 rows of one product, rows copied ahead.
 
 struct Batch {
-    const float* table;      // (elements, WIDE)
-    const float* told;       // (context columns, WIDE)
-    const float* product;    // (products, ODDS)
-    const float* bias;       // (ODDS)
-    const int* order;        // rows of the batch, by product
-    const int* starts;       // (products + 1) first row of a product in the batch
-    const int* blocks;       // (products + 1) first block of a product
-    const uint4* rows;       // (n, CHUNKS)
-    const int* first;        // (products) first element
-    const int* count;        // (products) how many
+    const float* table;    // (elements, WIDE)
+    const float* told;     // (context columns, WIDE)
+    const float* product;  // (products, ODDS)
+    const float* bias;     // (ODDS)
+    const int* order;      // rows of the batch, by product
+    const int* starts;     // (products + 1) first row of a product in the batch
+    const int* blocks;     // (products + 1) first block of a product
+    const uint4* rows;     // (n, CHUNKS)
+    const int* first;      // (products) first element
+    const int* count;      // (products) how many
     int products, grid;
 };
 
 // A block: its product, its first row in the batch, how many rows; and where its product ends.
-struct Span { int p, at, rows, last, end; };
+struct Span {
+    int p, at, rows, last, end;
+};
 
 // First block of program c.
 __device__ __forceinline__ int begins(const Batch& b, int c) {
@@ -31,7 +33,10 @@ __device__ __forceinline__ int product_of(const Batch& b, int block) {
     int low = 0, high = b.products - 1;
     while (low < high) {
         int middle = (low + high) / 2;
-        if (b.blocks[middle + 1] <= block) low = middle + 1; else high = middle;
+        if (b.blocks[middle + 1] <= block)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -80,14 +85,15 @@ __device__ __forceinline__ void number(int* column) {
     for (int c = threadIdx.x; c < NS; c += THREADS) {
         int g = 2 * (c >> 3) + (c & 1), t = (c & 7) >> 1;
         column[c] = column_of(g, t);
-        column[NS + c] = g < TERMS ? column[c] : g >= PAIRS && g < TOLD ? column_of(g - PAIRS + TERMS, t) : -1;
+        column[NS + c] = g < TERMS                ? column[c]
+                         : g >= PAIRS && g < TOLD ? column_of(g - PAIRS + TERMS, t)
+                                                  : -1;
     }
 }
 
 // `deep` rows of a float table, `held` of them there, each `modulo` rows again, to shared memory.
-__device__ __forceinline__ void load_table(
-    u32 to, u32 part, const float* table, int deep, int held, int modulo, int columns,
-    const int* column) {
+__device__ __forceinline__ void load_table(u32 to, u32 part, const float* table, int deep, int held,
+                                           int modulo, int columns, const int* column) {
     for (int i = threadIdx.x; i < deep * (columns / 8); i += THREADS) {
         int k = i / (columns / 8), n = i % (columns / 8);
         float x[8];
@@ -111,7 +117,8 @@ __device__ __forceinline__ void load_row(float (&row)[COUNT], const char* from) 
 #pragma unroll
     for (int i = 0; i < COUNT / 4; i++) {
         float4 part = ((const float4*)from)[i];
-        row[4 * i] = part.x, row[4 * i + 1] = part.y, row[4 * i + 2] = part.z, row[4 * i + 3] = part.w;
+        row[4 * i] = part.x, row[4 * i + 1] = part.y, row[4 * i + 2] = part.z,
+                row[4 * i + 3] = part.w;
     }
 }
 
@@ -121,14 +128,18 @@ struct Copier {
     const uint4* rows;
     u32 to[EACH];
 
-    static __device__ __forceinline__ int item(int i) { return min(i * 32 + (int)(threadIdx.x & 31), 16 * CHUNKS - 1); }
+    static __device__ __forceinline__ int item(int i) {
+        return min(i * 32 + (int)(threadIdx.x & 31), 16 * CHUNKS - 1);
+    }
 
     __device__ __forceinline__ Copier(const Batch& b, u32 shared) : rows(b.rows) {
 #pragma unroll
         for (int i = 0; i < EACH; i++) {
-            int r = (threadIdx.x >> 5) * 16 + item(i) / CHUNKS, chunk = item(i) % CHUNKS, c = chunk - INFO;
-            to[i] = shared + STAGES_AT + (c < 0 ? INFO_AT + r * (INFO * 16) + chunk * 16
-                                                : (ELEMENTS / 8 + c) * 1024 + r / 8 * 128 + r % 8 * 16);
+            int r = (threadIdx.x >> 5) * 16 + item(i) / CHUNKS, chunk = item(i) % CHUNKS,
+                c = chunk - INFO;
+            to[i] = shared + STAGES_AT +
+                    (c < 0 ? INFO_AT + r * (INFO * 16) + chunk * 16
+                           : (ELEMENTS / 8 + c) * 1024 + r / 8 * 128 + r % 8 * 16);
         }
     }
 
@@ -151,8 +162,9 @@ struct Copier {
     }
 };
 
-// The one-hot rows of the elements a block shows: each thread writes half of one row's. A record says
-// where in its row of cores an element lies, two in a word; what is absent lies behind all others.
+// The one-hot rows of the elements a block shows: each thread writes half of one row's. A record
+// says where in its row of cores an element lies, two in a word; what is absent lies behind all
+// others.
 struct Hot {
     static constexpr int WORDS = SLOTS / 4;
     u32 row, info, before[WORDS], last[WORDS];

@@ -13,7 +13,9 @@ struct Slopes {
 #pragma unroll
             for (int g = 0; g < TERMS; g++) {
                 float x = from(own[2 * g], quad + 2 * r + (lane & 1));
-                float y = 2 * g + 1 < M ? from(own[2 * g + 1 < M ? 2 * g + 1 : 0], quad + 2 * r + (lane & 1)) : 0.0f;
+                float y = 2 * g + 1 < M
+                              ? from(own[2 * g + 1 < M ? 2 * g + 1 : 0], quad + 2 * r + (lane & 1))
+                              : 0.0f;
                 term[r][g] = low ? x : y;
             }
         }
@@ -33,7 +35,8 @@ struct Slopes {
 // Slopes of a block's rows in shared memory.
 __device__ __forceinline__ void store(u32 to, const Slopes& slopes, const Forward& forward) {
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-    u32 row = to + (2 * warp + ((lane >> 3) & 1)) * 128 + (lane & 7) * 16, at = row + (lane >> 4) * 1024;
+    u32 row = to + (2 * warp + ((lane >> 3) & 1)) * 128 + (lane & 7) * 16,
+        at = row + (lane >> 4) * 1024;
 #pragma unroll
     for (int n = 0; n < NS / 8; n += 2) {
         u32 high[2][2], low[2][2];
@@ -42,11 +45,13 @@ __device__ __forceinline__ void store(u32 to, const Slopes& slopes, const Forwar
             int g = 2 * (n + i);
 #pragma unroll
             for (int r = 0; r < 2; r++)
-                high[i][r] = halves(slopes.of(forward, g, r), slopes.of(forward, g + 1, r), low[i][r]);
+                high[i][r] =
+                    halves(slopes.of(forward, g, r), slopes.of(forward, g + 1, r), low[i][r]);
         }
         if (n + 1 < NS / 8) {
             store4(at + n * 1024, high[0][0], high[0][1], high[1][0], high[1][1]);
-            if (FINE) store4(at + SLOPES_PART + n * 1024, low[0][0], low[0][1], low[1][0], low[1][1]);
+            if (FINE)
+                store4(at + SLOPES_PART + n * 1024, low[0][0], low[0][1], low[1][0], low[1][1]);
         } else {
             store2(row + n * 1024, high[0][0], high[0][1]);
             if (FINE) store2(row + SLOPES_PART + n * 1024, low[0][0], low[0][1]);
@@ -80,7 +85,9 @@ struct Sums {
         int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
         return tile * 64 + warp * 16 + (i & 2) * 4 + (lane >> 2);
     }
-    static __device__ __forceinline__ int column_at(int i) { return (i >> 2) * 8 + (threadIdx.x & 3) * 2 + (i & 1); }
+    static __device__ __forceinline__ int column_at(int i) {
+        return (i >> 2) * 8 + (threadIdx.x & 3) * 2 + (i & 1);
+    }
 
     // Writes the elements' sums and begins them anew.
     __device__ __forceinline__ void flush(float* to, int held, const int* column) {
