@@ -16,7 +16,7 @@ from model.reward.fused.plain import Asked
 from model.reward.fused.told import Told
 
 BLOCK, THREADS = 64, 128  # rows of a block, threads of a program
-MOST_TILES, MOST_COLUMNS = 2, 160  # more would not fit in a thread's registers
+FEW_SUMS, MOST_SUMS = 96, 192  # more do not fit in the registers of three programs, of two
 SHARED, OWN_SHARED = 228 * 1024, 1024  # bytes: of a multiprocessor, of a program beside its own
 
 
@@ -54,15 +54,14 @@ class Places(ctypes.Structure):
         return Places(context.data_ptr(), mixing.data_ptr(), history.data_ptr(), width)
 
 
-def tiles(held: Held) -> int:
-    """By how many blocks of 64 elements and contexts a row's slopes are summed."""
-    return -(-seen(held) // 64)
+def sums(held: Held) -> int:
+    """Twice the registers of a thread that hold sums: of slopes, by 64 elements and contexts each."""
+    return -(-seen(held) // 64) * source.widths(held.sizes)[2]
 
 
 def fits(held: Held) -> bool:
     """Whether the kernels can learn this."""
-    small = tiles(held) <= MOST_TILES and max(source.widths(held.sizes)) <= MOST_COLUMNS
-    return small and held.sizes.context > 0
+    return sums(held) <= MOST_SUMS and held.sizes.context > 0
 
 
 class HopperRows:
@@ -73,7 +72,7 @@ class HopperRows:
         s = self.sizes = held.sizes
         self.held, self.records = bare(held), records(held)
         device, self.deep = held.clicks.device, source.multiple(widest(held), 8)
-        wished = (tuned.levels, tuned.gradients if tiles(held) == 1 else 2)
+        wished = (tuned.levels, tuned.gradients) if sums(held) <= FEW_SUMS else (3, 2)
         module = machine(s, {
             "M": s.members, "R": s.rank, "Q": s.factors, "S": s.slots, "ODDS": s.outs,
             "WIDE": s.columns, "CONTEXT": s.context, "PARTS": parts(held),
