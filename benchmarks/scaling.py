@@ -28,6 +28,7 @@ from model.processes import ALONE, Processes, joined
 from model.reward.fit import RewardConfig
 
 Milliseconds = Callable[[int, Processes], float]
+FEW = 4  # steps until a sample on the edge between two options may fall the other way
 EAGER = How(torch.bfloat16)  # the kernels end at width 128; wider matrices need no compiler
 HEAD = (
     f"{'what':34s} {'scaling':7s} {'n':>2s} {'rows each':>9s} {'ms':>9s} {'rows/s':>12s} "
@@ -43,10 +44,10 @@ def say(processes: Processes, *words: object) -> None:
 def checked(processes: Processes, device: str) -> None:
     """Prints how far the processes together end from one."""
     small = 64 * processes.count
-    say(processes, "float32:", steps.agreement(processes, small, 64, How(), device, 10))
+    say(processes, "float32:", steps.agreement(processes, small, 64, How(), device, FEW))
     if device == "cuda":
         eager = How(torch.bfloat16, kernels=True)
-        told = steps.agreement(processes, 1024 * processes.count, 128, eager, device, 10)
+        told = steps.agreement(processes, 1024 * processes.count, 128, eager, device, FEW)
         say(processes, "bf16, kernels:", told)
 
 
