@@ -169,6 +169,13 @@ def able(device: torch.device) -> bool:
 
 
 def machine(sizes: Sizes, definitions: dict[str, int]) -> nvrtc.Module:
-    """The kernels compiled for the current device."""
+    """The kernels compiled for the current device. Raises RuntimeError where that can't be done."""
     told = [f"-D{name}={value}" for name, value in definitions.items()]
-    return nvrtc.Module(nvrtc.compiled(source.text(sizes), ["--gpu-architecture=sm_90a", *told]))
+    try:
+        code = nvrtc.compiled(source.text(sizes), ["--gpu-architecture=sm_90a", *told])
+        return nvrtc.Module(code)
+    except RuntimeError as error:
+        raise RuntimeError(
+            "the reward model's kernels for this GPU can't be compiled with "
+            f"torch {torch.__version__}: {error}; set train_reward.options.step to plain"
+        ) from error
