@@ -16,6 +16,8 @@ from torch.nn import functional
 
 from model.generator.lattice import Lattice
 from model.generator.network import Encoded, Network
+from model.generator.nodes import Nodes, passed
+from model.generator.rows import taken
 
 FLOOR, PLACES = -4000.0, 20  # -inf is compared as -4000: with 20 bits for the place it fits int64
 FEW = 11  # bits for the place with which a key is a whole number that float64 holds exactly
@@ -70,7 +72,7 @@ class Pointer:
         if start is None:
             start = network.begin(encoded, product, context)
         if row is not None:
-            start, product, hint = start[row], product[row], hint[row]
+            start, product, hint = (taken(part, row) for part in (start, product, hint))
         self.network, self.encoded, self.product = network, encoded, product
         self.first = network.first(encoded, product)
         self.query = start[:, None].expand(-1, groups, -1)
@@ -171,19 +173,6 @@ def drawn(uniform: Tensor) -> Choice:
     return choice
 
 
-def read(scorer: Reader, lattice: Lattice, product: Tensor, options: Tensor) -> Walk:
-    """The walk along (B, G, S) options, all slots at once; equal to `walk` with `given`."""
-    node, nodes = lattice.start[product][:, None].expand(options.shape[:2]), []
-    for slot in range(lattice.slots):
-        nodes.append(node)
-        node = lattice.step[node, options[:, :, slot]]  # -1 is the last node, which leads nowhere
-    legal, passed = node >= 0, torch.stack(nodes, 2)
-    allowed = lattice.after(passed) >= 0
-    steps = _log_softmax(scorer.along(options, passed), allowed)
-    log_prob = steps.gather(3, options[..., None])[..., 0].sum(2)
-    return Walk(options, log_prob.masked_fill(~legal, -torch.inf), steps, allowed)
-
-
 def again(follower: Follower, walk: Walk) -> Walk:
     """The same ways with another scorer's log-probabilities."""
     steps = _log_softmax(follower.along(walk.options), walk.allowed)
@@ -192,12 +181,19 @@ def again(follower: Follower, walk: Walk) -> Walk:
 
 
 def log_prob(scorer: Reader, lattice: Lattice, product: Tensor, combinations: Tensor) -> Tensor:
-    """(B, G) exact log-probabilities of (B, G, S) local indices; -inf where illegal."""
-    options = combinations + 1
-    inside = ((options >= 0) & (options < lattice.step.shape[1])).all(-1)
-    options = options.clamp(0, lattice.step.shape[1] - 1)
-    found = read(scorer, lattice, product, options).log_prob
-    return found.masked_fill(~inside, -torch.inf)
+    """(B, G) exact log-probabilities of (B, G, S) local indices; -inf where illegal.
+
+    All slots at once; equal to `walk` with `given`.
+    """
+    asked = combinations + 1
+    options = asked.clamp(0, lattice.step.shape[1] - 1)
+    illegal = (asked != options).any(-1)
+    nodes, barred, ended = passed(lattice, product, options)
+    scores = scorer.along(options, nodes).masked_fill(barred, -torch.inf)
+    steps = functional.log_softmax(scores, dim=-1).gather(3, options[..., None])
+    if ended is not None:  # past a barred option there is nothing that could sum to 1
+        illegal = illegal | ~ended
+    return steps[..., 0].sum(2).masked_fill(illegal, -torch.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +202,13 @@ class Beam:
 
     combinations: Tensor  # (B, W, S) int64 local indices, -1 = absent
     log_prob: Tensor  # (B, W), -inf = padding: fewer than W are legal
-    bound: Tensor  # (B,) no combination outside is more probable than exp(bound)
+    dropped: tuple[Tensor, ...]  # (B, 0 or 1) each: the most probable prefix that was not kept
+
+    @property
+    def bound(self) -> Tensor:
+        """(B,) no combination outside is more probable than exp(bound)."""
+        none = torch.full_like(self.log_prob[:, :1], -torch.inf)
+        return torch.cat([none, *self.dropped], dim=1).amax(1)
 
 
 def beam(scorer: Scorer, lattice: Lattice, product: Tensor, width: int) -> Beam:
@@ -215,27 +217,36 @@ def beam(scorer: Scorer, lattice: Lattice, product: Tensor, width: int) -> Beam:
     A combination is at most as probable as its prefixes, so the most probable prefix dropped
     bounds all that is missing: where the beam's last is above it, the beam is the exact top.
     """
-    node = lattice.start[product][:, None]
-    total = torch.zeros_like(node, dtype=torch.float64)
-    bound = torch.full_like(total[:, 0], -torch.inf)
-    options = node.new_zeros(*node.shape, 0)
-    last = lattice.slots - 1
+    nodes, last = Nodes(lattice, product), lattice.slots - 1
+    options, parents, dropped = [], [], []
+    total = None
     for slot in range(lattice.slots):
-        after = lattice.after(node)  # a way never ends early, so every node allows something
-        scores = scorer.scores(slot, node).masked_fill(after < 0, -torch.inf)
-        grown = (total[:, :, None] + functional.log_softmax(scores, dim=-1)).flatten(1)
-        order = _descending(grown, width + 1)
-        kept, dropped = order[:, :width], order[:, width:]
-        if dropped.shape[1]:
-            bound = torch.maximum(bound, grown.gather(1, dropped)[:, 0])
-        parent, option = kept // after.shape[2], kept % after.shape[2]
-        total = grown.gather(1, kept)
+        scores = scorer.scores(slot, nodes.now).masked_fill(nodes.barred(slot), -torch.inf)
+        grown = functional.log_softmax(scores, dim=-1)  # a way never ends early: something is open
+        grown = grown if total is None else total[:, :, None] + grown
+        ways = grown.flatten(1)
+        order = _descending(ways, width + 1)
+        kept, reached = order[:, :width], ways.gather(1, order)
+        total, below = reached[:, :width], reached[:, width:]
+        dropped.append(below)
+        parent = torch.floor_divide(kept, grown.shape[2]) if slot else None
+        options.append(kept if parent is None else kept - grown.shape[2] * parent)
+        parents.append(parent)
         if slot < last:
-            scorer.choose(slot, option, parent)
-            node = after.flatten(1).gather(1, kept).clamp_(min=0)
-        earlier = options.gather(1, parent[:, :, None].expand(-1, -1, slot))
-        options = torch.cat([earlier, option[:, :, None]], dim=2)
-    return Beam(options - 1, total, bound)
+            scorer.choose(slot, options[-1], parent)
+            nodes.follow(kept)
+    assert total is not None, "there is at least one slot"
+    return Beam(_traced(options, parents[1:]), total, tuple(dropped))
+
+
+def _traced(options: list[Tensor], parents: list[Tensor]) -> Tensor:
+    """(B, W, S) combinations of each slot's kept options (B, W), and of their parents in the slot
+    before."""
+    found, place = options[-1:], None
+    for option, parent in zip(options[-2::-1], parents[::-1], strict=True):
+        place = parent if place is None else parent.gather(1, place)
+        found.append(option.gather(1, place))
+    return torch.stack(found[::-1], 2) - 1
 
 
 def _descending(grown: Tensor, most: int) -> Tensor:
@@ -246,7 +257,7 @@ def _descending(grown: Tensor, most: int) -> Tensor:
         return order.indices[:, :most]
     steps = grown.clamp(min=FLOOR).mul_(GRAIN).round_()
     if places <= 2**FEW and grown.dtype == torch.float64:
-        keys = steps.mul_(2**FEW).add_(_backwards(places))
+        keys = torch.add(_backwards(places), steps, alpha=2.0**FEW)
     else:
         keys = steps.long().mul_(2**PLACES).add_(torch.arange(places - 1, -1, -1))
     return keys.topk(min(most, places), dim=1).indices

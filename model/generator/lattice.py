@@ -54,10 +54,28 @@ class Lattice:
         """Most candidates of one product, all slots together."""
         return int((self.rows >= 0).sum((1, 2)).max())
 
-    @property
+    @cached_property
     def log_count(self) -> Tensor:
         """(P,) float64 log of the number of legal combinations of each product."""
         return self.log_ways[self.start]
+
+    @cached_property
+    def present(self) -> Tensor:
+        """(P, S, K) bool: there is such a candidate."""
+        return torch.from_numpy(self.rows >= 0)
+
+    @cached_property
+    def closed(self) -> Tensor | None:
+        """(P, S, K + 1) bool: never allowed; None where what is allowed depends on other choices.
+
+        It does not where every slot has one node, and the next slot's is the one that follows.
+        """
+        nodes = self.slots + 1
+        if len(self.step) != nodes * len(self.spaces) or any(
+            len(space.step) != nodes for space in self.spaces
+        ):
+            return None
+        return (self.step < 0).view(len(self.spaces), nodes, -1)[:, :-1]
 
     @cached_property
     def _position(self) -> np.ndarray:

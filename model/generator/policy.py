@@ -21,6 +21,7 @@ from model.generator.encoding import Encoding, Inputs
 from model.generator.hints import Caution, hints
 from model.generator.lattice import Lattice
 from model.generator.network import Encoded, Network, Places, Sizes
+from model.generator.rows import taken
 from model.reward.scoring import Scores
 
 HALF = 0.5
@@ -211,13 +212,13 @@ class Proposer:
         self, product: np.ndarray, context: Mapping[str, np.ndarray], pieces: Scores
     ) -> Asked:
         """Requests with the hints that the reward model's pieces (of the same rows) give."""
-        present = torch.from_numpy(self.lattice.rows >= 0)[torch.from_numpy(product)]
-        known = self._learned
+        known, which = self._learned, torch.from_numpy(product)
         if known is None:
             return Asked(product, context, torch.zeros(len(product), 0))
         coded = known.encoding.context_rows(context, len(product)).double()
         with torch.no_grad():
-            start = known.network.begin(known.encoded, torch.from_numpy(product), coded)
+            start = known.network.begin(known.encoded, which, coded)
+        present = taken(self.lattice.present, which)
         return Asked(product, context, hints(pieces, present, known.caution), start)
 
     def _scorer(self, asked: Asked, groups: int, row: Tensor | None = None) -> decode.Reader:
@@ -229,8 +230,7 @@ class Proposer:
             context = known.encoding.context_rows(asked.context, len(product)).double()
             start = known.network.begin(known.encoded, product, context)
         parts = (known.network, known.encoded, product, start, asked.hint)
-        own = None if row is not None and len(row) == len(product) == 1 else row
-        return decode.Pointer(*parts, groups, own, start)
+        return decode.Pointer(*parts, groups, row, start)
 
     def _parts(self, asked: Asked, row: Tensor) -> Iterator[tuple[Asked, Tensor, slice]]:
         """Runs of rows that fit in memory: (their requests, row by request, the run)."""
@@ -250,12 +250,12 @@ class Proposer:
 
         `row` (n,) says which of the requests each line belongs to.
         """
-        found = torch.empty(combinations.shape[:2], dtype=torch.float64)
+        found = []
         for part, own, here in self._parts(asked, row):
             scorer = self._scorer(part, combinations.shape[1], own)
-            which = torch.from_numpy(part.product)[own]
-            found[here] = decode.log_prob(scorer, self.lattice, which, combinations[here])
-        return found
+            which = taken(torch.from_numpy(part.product), own)
+            found.append(decode.log_prob(scorer, self.lattice, which, combinations[here]))
+        return found[0] if len(found) == 1 else torch.cat(found)
 
     @torch.no_grad()
     def sample(self, asked: Asked, row: Tensor, draws: int, rng: np.random.Generator) -> Tensor:
@@ -275,7 +275,7 @@ class Proposer:
         which = torch.from_numpy(asked.product)
         found = decode.beam(self._scorer(asked, 1), self.lattice, which, width)
         if self._learned is None:  # all alike, so none outside is more probable
-            return replace(found, bound=-self.lattice.log_count[which])
+            return replace(found, dropped=(-self.lattice.log_count[which][:, None],))
         return found
 
     def take(self, product: int) -> "Proposer":
