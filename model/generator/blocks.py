@@ -8,6 +8,7 @@ that is left can reach the k best (branch and bound): what is found is exact.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import TypeGuard
 
 import torch
@@ -41,16 +42,19 @@ def best_of_grids(
     factor = mode(pieces.factor, 3)
     some = {which: at for at, which in enumerate(product.tolist())}  # a request of each product
     pairs = [grid.pairs(factor[some[which]]) for which, grid in enumerate(grids)]
-    seen = View.of(pieces, grids[0], pairs, product)
-    best = torch.empty(len(product), k, factor.shape[1], dtype=torch.int64)
-    left, side = torch.arange(len(product)), SIDE * k
-    while len(left):
-        unsure = []
-        for part in left.split(max(LOOKED // min(side**2, seen.cells), 1)):
-            own = seen if len(part) == len(product) else seen.take(part)
-            best[part], sure = own.looked(min(side, seen.cells), k, grain)
-            unsure.append(part[~sure])
-        left, side = torch.cat(unsure), 2 * side
+    return _best(View.of(pieces, grids[0], pairs, product), SIDE * k, k, grain)
+
+
+def _best(seen: "View", side: int, k: int, grain: float) -> Tensor:
+    """(B, k, S) of the blocks of so many rows and columns, or of larger ones where need be."""
+    many, most = len(seen.product), max(LOOKED // min(side**2, seen.cells), 1)
+    if many > most:
+        parts = torch.arange(many).split(most)
+        return torch.cat([_best(seen.take(part), side, k, grain) for part in parts])
+    best, sure = seen.looked(side, k, grain)
+    if not bool(sure.all()):
+        left = (~sure).nonzero()[:, 0]
+        best[left] = _best(seen.take(left), 2 * side, k, grain)
     return best
 
 
@@ -82,7 +86,7 @@ class View:
         rows[0] += _of([own.by_row for own in pairs], product)
         columns[0] += _of([own.by_column for own in pairs], product)
         by_row, by_column = _score(pieces, rows), _score(pieces, columns)
-        if bool(by_row.isnan().any()):
+        if isnan(float(by_row.amax())):
             finite(by_row)
         return View(pieces, grid, pairs, product, first, second, by_row, by_column)
 
@@ -100,42 +104,48 @@ class View:
 
     def looked(self, side: int, k: int, grain: float) -> tuple[Tensor, Tensor]:
         """(the best (B, k, S) of the block of so many rows and columns, (B,) bool: of all)."""
+        shape, (rows, columns) = self.grid.shape, self.grid.shape.size
         (row, beyond), (column, above) = _highest(self.by_row, side), _highest(self.by_column, side)
-        score = self._block(row, column)
-        place, least = _best_cells(score.flatten(1), self._reward, k, grain)
-        wide = column.shape[1]
-        one = self.grid.shape.first.options[row.gather(1, place // wide)]
-        two = self.grid.shape.second.options[column.gather(1, place % wide)]
-        rest = self._reward(torch.maximum(beyond, above)[:, None])[:, 0]
-        return torch.maximum(one, two), rest < _edge(least, grain)
+        cell = torch.add(column[:, None], row[:, :, None], alpha=columns)
+        score = self._block(row, column, cell).flatten(1)
+        best, edge = _best_cells(score, cell.flatten(1), self._reward, k, grain)
+        one = shape.first.options[torch.floor_divide(best, columns)]
+        found = torch.maximum(one, shape.second.options[best % columns])
+        if side >= max(rows, columns):
+            return found, torch.ones(len(found), dtype=torch.bool)
+        return found, self._reward(torch.maximum(beyond, above)) < edge
 
-    def _block(self, row: Tensor, column: Tensor) -> Tensor:
+    def _block(self, row: Tensor, column: Tensor, cell: Tensor) -> Tensor:
         """(B, r, c) scores, -inf where not legal."""
         heads = [
             one.gather(1, row)[:, :, None] + two.gather(1, column)[:, None]
             for one, two in zip(self.first, self.second, strict=True)
         ]
-        added = self._added(row, column)
+        added = self._added(cell)
         heads[0] += added
         score = _score(self.pieces, heads)
-        return score if len(heads) == 1 else score.masked_fill_(added == -torch.inf, -torch.inf)
+        if len(heads) == 1 or self.grid.shape.illegal is None:
+            return score
+        return score.masked_fill_(added == -torch.inf, -torch.inf)
 
-    def _added(self, row: Tensor, column: Tensor) -> Tensor:
+    def _added(self, cell: Tensor) -> Tensor:
         """(B, r, c) what the pairs add."""
-        at = row[:, :, None] * self.grid.shape.size[1] + column[:, None]
         if len(self.pairs) == 1:
-            return self.pairs[0].added.take(at)
-        found = torch.empty(at.shape, dtype=torch.float64)
+            return self.pairs[0].added.take(cell)
+        found = torch.empty(cell.shape, dtype=torch.float64)
         for which in self.product.unique().tolist():
             here = (self.product == which).nonzero()[:, 0]
-            found[here] = self.pairs[which].added.take(at[here])
+            found[here] = self.pairs[which].added.take(cell[here])
         return found
 
     def _reward(self, score: Tensor) -> Tensor:
-        """(B, n) rewards of scores."""
+        """(B, ...) rewards of scores (B, ...), -inf where that is the score of what is not legal."""
         if self.pieces.heads > 1:
             return score
-        return self.pieces.scale.reward([score]).masked_fill(score == -torch.inf, -torch.inf)
+        reward = self.pieces.scale.reward([score])
+        if self.grid.shape.illegal is None:
+            return reward
+        return reward.masked_fill_(score == -torch.inf, -torch.inf)
 
 
 def _of(parts: Sequence[Tensor], product: Tensor) -> Tensor:
@@ -149,12 +159,12 @@ def _score(pieces: Pieces, heads: list[Tensor]) -> Tensor:
 
 
 def _highest(bound: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """(the places of highest bound, in order (B, r); the bound of all others (B,), -inf = none)."""
+    """(the places of highest bound (B, r); the bound of all others (B,), -inf = none)."""
     if side >= bound.shape[1]:
         every = torch.arange(bound.shape[1]).expand(len(bound), -1)
         return every, torch.full((len(bound),), -torch.inf, dtype=bound.dtype)
     highest = bound.topk(side + 1)
-    return highest.indices[:, :side].sort(1).values, highest.values[:, side]
+    return highest.indices[:, :side], highest.values[:, side]
 
 
 def _edge(reward: Tensor, grain: float) -> Tensor:
@@ -163,14 +173,16 @@ def _edge(reward: Tensor, grain: float) -> Tensor:
 
 
 def _best_cells(
-    score: Tensor, reward_of: Callable[[Tensor], Tensor], k: int, grain: float
+    score: Tensor, cell: Tensor, reward_of: Callable[[Tensor], Tensor], k: int, grain: float
 ) -> tuple[Tensor, Tensor]:
-    """(places of the k highest rewards (B, k), ties to the earlier; the least of these (B,))."""
+    """(the k cells (B, k) of highest reward among these, ties to the earlier cell; the edge of the
+    least reward's step (B,))."""
     highest = score.topk(min(k + SPARE, score.shape[1]))
-    reward = reward_of(highest.values)
-    least = reward[:, k - 1]
+    reward, own = reward_of(highest.values), highest.indices
+    edge = _edge(reward[:, k - 1], grain)
     whole = reward.shape[1] == score.shape[1]
-    if not whole and bool((reward[:, -1] >= _edge(least, grain)).any()):
-        return ranked(reward_of(score), grain, k), least
-    place, order = highest.indices.sort(1)
-    return place.gather(1, ranked(reward.gather(1, order), grain, k)), least
+    if not whole and bool((reward[:, -1] >= edge).any()):
+        reward = reward_of(score)
+    else:
+        cell = cell.gather(1, own)
+    return cell.gather(1, ranked(reward, grain, k, cell)), edge

@@ -5,6 +5,7 @@ It does not depend on the context; products without rules and as many candidates
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 
 import torch
@@ -50,14 +51,14 @@ class Half:
         for slot, index, shown in zip(self.slots, self.place, self.shown, strict=True):
             part = factor[slot].index_select(0, index)
             part = part if shown is None else part * shown[:, None]
-            if total is None or within is None:
-                total, within = part, part.new_zeros(len(part))
-            else:
-                within = within + (total * part).sum(1)
-                total = total + part
+            if total is None:
+                total = part
+                continue
+            met = (total * part).sum(1)
+            within = met if within is None else within + met
+            total = total + part
         assert total is not None, "see sums"
-        assert within is not None, "see sums"
-        return total, within
+        return total, total.new_zeros(len(total)) if within is None else within
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class Shape:
             illegal = illegal.view(len(halves.first), len(halves.second))
         return Shape(space.step, first, second, illegal)
 
-    @property
+    @cached_property
     def size(self) -> tuple[int, int]:
         """How many first and second halves there are."""
         return len(self.first.options), len(self.second.options)

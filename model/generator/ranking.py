@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 MOST = 2.0**40  # rewards are cut at so many grains, to leave 22 bits for the tie-break
+PLACES = 2**22
 
 
 def finite(reward: Tensor) -> Tensor:
@@ -17,9 +18,13 @@ def finite(reward: Tensor) -> Tensor:
     return reward
 
 
-def ranked(reward: Tensor, grain: float, k: int) -> Tensor:
-    """(B, min(k, L)) positions of the highest rewards, ties to the earlier position."""
-    places = reward.shape[1]
-    steps = torch.round(reward.clamp(min=-MOST * grain) / grain).clamp(-MOST, MOST)
-    keys = steps.long() * 2**22 + (2**22 - 1 - torch.arange(places))
-    return keys.topk(min(k, places), dim=1).indices
+def ranked(reward: Tensor, grain: float, k: int, place: Tensor | None = None) -> Tensor:
+    """(B, min(k, L)) which of the rewards (B, L) are highest, ties to the earlier place.
+
+    place: int64 below 2^22 of each reward, its position by default.
+    """
+    if place is None:
+        place = torch.arange(reward.shape[1])
+    steps = torch.round(reward / grain).clamp_(-MOST, MOST).long()
+    keys = torch.add(PLACES - 1 - place, steps, alpha=PLACES)
+    return keys.topk(min(k, reward.shape[1]), dim=1).indices

@@ -71,16 +71,14 @@ def exact_best(
 
     rewards: of how many the B requests ask, one after the other; each one's grids are kept apart.
     """
+    alone = _best_alone(pieces, spaces[int(product[0])], k, grain) if len(product) == 1 else None
+    if alone is not None:
+        return alone, torch.ones(1, k, dtype=torch.bool)
     sizes = np.tile([_listable(space) for space in spaces], rewards)
     asked = np.arange(len(product)) * rewards // max(len(product), 1)
     product, spaces = product + len(spaces) * asked, [*spaces] * rewards
     best = torch.full((len(product), k, len(spaces[0].candidates)), -1, dtype=torch.int64)
     left = np.arange(len(product))
-    if len(product) == 1 and sizes[product[0]] >= k and fits(pieces):
-        grid = _grids.of(spaces[product[0]])
-        if grid is not None:
-            only = torch.zeros(1, dtype=torch.int64)
-            return best_of_grids(pieces, [grid], only, k, grain), torch.ones(1, k, dtype=torch.bool)
     if fits(pieces):
         left = _by_grids(pieces, spaces, product, best, grain, len(spaces) // rewards)
     for run in _runs(product[left], sizes):
@@ -91,6 +89,14 @@ def exact_best(
         best[rows, : found.shape[1]] = found
     known = torch.from_numpy(np.minimum(sizes, k)[product])[:, None] > torch.arange(k)
     return best, known
+
+
+def _best_alone(pieces: Scores, space: Space, k: int, grain: float) -> Tensor | None:
+    """(1, k, S) of a single request whose product has a grid and at least k combinations."""
+    if _listable(space) < k or not fits(pieces):
+        return None
+    grid = _grids.of(space)
+    return grid and best_of_grids(pieces, [grid], torch.zeros(1, dtype=torch.int64), k, grain)
 
 
 def _by_grids(
@@ -175,7 +181,10 @@ def _padded(listed: list[Tensor]) -> Tensor:
 
 def score(pieces: Scores, combinations: Tensor) -> Tensor:
     """(B, G) float64 mean reward, computed CHUNK combinations at a time."""
-    groups = max(CHUNK // max(len(combinations), 1), 1)
+    requests, many = combinations.shape[:2]
+    groups = max(CHUNK // max(requests, 1), 1)
+    if many <= groups:
+        return finite(pieces.mean(combinations).double())
     parts = [pieces.mean(part).double() for part in combinations.split(groups, dim=1)]
     return finite(torch.cat(parts, dim=1))
 
