@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from model.generator.policy import Asked, Proposer
+from model.generator.rows import taken
 from model.generator.search import beam_top, exact_best, score
 from model.reward.scoring import Scores
 
@@ -44,9 +45,9 @@ class CandidateSet:
 
     def share_of(self, request: Tensor, combinations: Tensor) -> Tensor:
         """(n, G) share of (n, G, S) combinations in the set of each one's request, 0 outside."""
-        held, share = self.combinations[request][:, None], self.share[request][:, None]
-        same = (combinations[:, :, None] == held).all(-1)
-        return (same * share).sum(-1)
+        held, share = taken(self.combinations, request), taken(self.share, request)
+        same = (combinations[:, :, None] == held[:, None]).all(-1)
+        return (same * share[:, None]).sum(-1)
 
 
 ALL, LISTED, SEARCHED = 0, 1, 2
@@ -90,8 +91,8 @@ def _proposed(
     """The generator's first combinations outside `best`, to fill the set up to `candidates`."""
     beam = requests.proposer.beam(requests.asked, candidates)
     same = (beam.combinations[:, :, None] == best[:, None]).all(-1) & known[:, None]
-    fresh = ~same.any(2) & (beam.log_prob > -torch.inf)
+    stale = same.any(2) | (beam.log_prob == -torch.inf)
     room = candidates - best.shape[1]
-    order = torch.sort((~fresh).to(torch.int8), dim=1, stable=True).indices[:, :room]
-    wide = order[:, :, None].expand(-1, -1, best.shape[2])
-    return beam.combinations.gather(1, wide), fresh.gather(1, order)
+    ordered = torch.sort(stale, dim=1, stable=True)
+    wide = ordered.indices[:, :room, None].expand(-1, -1, best.shape[2])
+    return beam.combinations.gather(1, wide), ~ordered.values[:, :room]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from model.generator.candidates import CandidateSet, Requests
 from model.generator.policy import Proposer
+from model.generator.rows import taken
 from model.generator.search import ENUMERABLE, score
 
 LISTED = 100_000  # legal combinations up to which a request's whole distribution is computed
@@ -73,8 +74,8 @@ def probability(batch: Batch, row: Tensor, combinations: Tensor, mixture: Mixtur
     """(n, G) float64 probability of (n, G, S) combinations, `row` (n,) being their requests."""
     requests = batch.requests
     log_prob = requests.proposer.log_prob(requests.asked, row, combinations)
-    product = torch.from_numpy(requests.asked.product)[row]
-    even = torch.exp(-requests.proposer.lattice.log_count[product])[:, None]
+    product = taken(torch.from_numpy(requests.asked.product), row)
+    even = torch.exp(-taken(requests.proposer.lattice.log_count, product))[:, None]
     rest = max(0.0, 1 - mixture.explore - mixture.uniform - mixture.sampled)
     chance = (
         rest * batch.kept.share_of(row, combinations)
@@ -93,14 +94,13 @@ def drawn(
     requests, shape = batch.requests, (len(row), draws)
     part = rng.random(shape)
     shown = _by_share(batch.kept, row, torch.from_numpy(rng.random(shape)))
-    learned, even = requests.proposer, Proposer(requests.proposer.lattice)
-    for proposer, below, above in (
-        (learned, 0.0, mixture.explore),
-        (even, mixture.explore, mixture.explore + mixture.uniform),
-    ):
+    explored, spread = mixture.explore, mixture.explore + mixture.uniform
+    ends = ((0.0, explored), (explored, spread)) if (part < spread).any() else ()
+    for below, above in ends:
         here = (part >= below) & (part < above)
         if not here.any():
             continue
+        proposer = Proposer(requests.proposer.lattice) if below else requests.proposer
         lines = torch.from_numpy(np.flatnonzero(here.any(1)))
         other = proposer.sample(requests.asked, row[lines], draws, rng)
         own = torch.from_numpy(here)[lines][..., None]
@@ -114,12 +114,13 @@ def drawn(
 
 def _by_share(kept: CandidateSet, row: Tensor, aim: Tensor) -> Tensor:
     """(n, draws, S) drawn from each request's candidate set by its softmax."""
-    reach = kept.share.cumsum(1)[row]
-    last = (kept.share > 0).long().cumsum(1).argmax(1)[row]
-    past = (reach[:, None] <= aim[:, :, None] * reach[:, None, -1:]).sum(2)
+    reach = taken(kept.share.cumsum(1), row)
+    whole = reach[:, None, -1:]
+    past = (reach[:, None] <= aim[:, :, None] * whole).sum(2)
+    last = (reach < whole[:, 0]).sum(1)  # where the sum is reached, so that its share is above 0
     pick = torch.minimum(past, last[:, None])
     wide = pick[:, :, None].expand(-1, -1, kept.combinations.shape[2])
-    return kept.combinations[row].gather(1, wide)
+    return taken(kept.combinations, row).gather(1, wide)
 
 
 def top(batch: Batch, k: int, mixture: Mixture) -> list[Ranking]:
