@@ -25,9 +25,12 @@ GRAIN = 2.0**30  # log-probabilities are compared in steps of 1 / GRAIN: noise c
 
 
 class Scorer(Protocol):
-    """Scores of a slot's options, given the options chosen so far."""
+    """Scores of a slot's options, given the options chosen so far.
 
-    def scores(self, slot: int, node: Tensor) -> Tensor:
+    Nodes are None where `Lattice.closed` says what is not allowed; such options have -inf.
+    """
+
+    def scores(self, slot: int, node: Tensor | None) -> Tensor:
         """(B, G, K + 1) unnormalised log-probabilities of the options of `slot`."""
         ...
 
@@ -47,15 +50,26 @@ class Follower(Protocol):
 class Reader(Scorer, Protocol):
     """A scorer that follows known ways too, given the nodes (B, G, S) that they pass."""
 
-    def along(self, options: Tensor, node: Tensor) -> Tensor: ...
+    def along(self, options: Tensor, node: Tensor | None) -> Tensor: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """What every walk of B requests begins with."""
+
+    start: Tensor  # (B, width) `network.begin`
+    leaning: Tensor  # (B, S, K + 1) `network.leaning`, -inf = what `Lattice.closed` holds
+
+    def take(self, rows: Tensor) -> "Begun":
+        """These requests, in their order."""
+        return Begun(taken(self.start, rows), taken(self.leaning, rows))
 
 
 class Pointer:
     """The network's scores for B requests, `groups` prefixes each.
 
-    `product` (B,) index into encoded, `context` (B, C), `hint` (B, S, K + 1) see `hints`. With
-    `row` (n,) the scores are those of n rows, each of one of the requests. `start` (B, width) is
-    `network.begin` of the requests, where it is known already.
+    `product` (B,) index into encoded, `context` (B, C), `hint` (B, S, K + 1) see `hints`; where
+    what these two lead to is known already, `begun` says it and they are not read.
     """
 
     def __init__(
@@ -66,19 +80,16 @@ class Pointer:
         context: Tensor,
         hint: Tensor,
         groups: int,
-        row: Tensor | None = None,
-        start: Tensor | None = None,
+        begun: Begun | None = None,
     ):
-        if start is None:
-            start = network.begin(encoded, product, context)
-        if row is not None:
-            start, product, hint = (taken(part, row) for part in (start, product, hint))
+        if begun is None:
+            begun = Begun(network.begin(encoded, product, context), network.leaning(hint))
         self.network, self.encoded, self.product = network, encoded, product
         self.first = network.first(encoded, product)
-        self.query = start[:, None].expand(-1, groups, -1)
-        self.leaning = network.leaning(hint)
+        self.query = begun.start[:, None].expand(-1, groups, -1)
+        self.leaning = begun.leaning
 
-    def scores(self, slot: int, node: Tensor) -> Tensor:
+    def scores(self, slot: int, node: Tensor | None) -> Tensor:
         leaning = self.leaning[:, slot]
         return self.network.point(self.encoded, self.product, self.query, slot, leaning)
 
@@ -93,19 +104,30 @@ class Pointer:
 
 
 class Even:
-    """The rules' scores: every legal combination has the same probability."""
+    """The rules' scores for B products: every legal combination has the same probability."""
 
-    def __init__(self, lattice: Lattice):
-        self.lattice = lattice
+    def __init__(self, lattice: Lattice, product: Tensor):
+        self.lattice, self.product = lattice, product
 
-    def scores(self, slot: int, node: Tensor) -> Tensor:
+    def scores(self, slot: int, node: Tensor | None) -> Tensor:
+        if node is None:
+            return self._level()[:, slot, None]
         return self.lattice.log_ways[self.lattice.after(node)]
 
     def choose(self, slot: int, option: Tensor, parent: Tensor | None = None) -> None:
         """Nothing to remember: the node says what is left."""
 
-    def along(self, options: Tensor, node: Tensor) -> Tensor:
+    def along(self, options: Tensor, node: Tensor | None) -> Tensor:
+        if node is None:
+            return self._level()[:, None].expand(*options.shape, -1)
         return self.scores(0, node)
+
+    def _level(self) -> Tensor:
+        """(B, S, K + 1) 0, and -inf for what is closed: after any option as much is left."""
+        closed = self.lattice.closed
+        assert closed is not None, "nodes are followed where the lattice doesn't say what is closed"
+        open_ = torch.zeros(closed.shape, dtype=torch.float64)
+        return taken(open_.masked_fill(closed, -torch.inf), self.product)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,11 +210,14 @@ def log_prob(scorer: Reader, lattice: Lattice, product: Tensor, combinations: Te
     asked = combinations + 1
     options = asked.clamp(0, lattice.step.shape[1] - 1)
     illegal = (asked != options).any(-1)
-    nodes, barred, ended = passed(lattice, product, options)
-    scores = scorer.along(options, nodes).masked_fill(barred, -torch.inf)
+    nodes = None
+    if lattice.closed is None:
+        nodes, end = passed(lattice, product, options)
+        illegal = illegal | (end < 0)
+    scores = scorer.along(options, nodes)
+    if nodes is not None:
+        scores = scores.masked_fill(lattice.after(nodes) < 0, -torch.inf)
     steps = functional.log_softmax(scores, dim=-1).gather(3, options[..., None])
-    if ended is not None:  # past a barred option there is nothing that could sum to 1
-        illegal = illegal | ~ended
     return steps[..., 0].sum(2).masked_fill(illegal, -torch.inf)
 
 
@@ -221,7 +246,7 @@ def beam(scorer: Scorer, lattice: Lattice, product: Tensor, width: int) -> Beam:
     options, parents, dropped = [], [], []
     total = None
     for slot in range(lattice.slots):
-        scores = scorer.scores(slot, nodes.now).masked_fill(nodes.barred(slot), -torch.inf)
+        scores = nodes.allowed(scorer.scores(slot, nodes.now))
         grown = functional.log_softmax(scores, dim=-1)  # a way never ends early: something is open
         grown = grown if total is None else total[:, :, None] + grown
         ways = grown.flatten(1)

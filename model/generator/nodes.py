@@ -1,58 +1,43 @@
 """Where prefixes of combinations stand in their automata, and what each may go on with.
 
-Without rules every slot has one node (`Lattice.closed`): then there is nothing to follow.
+Without rules every slot has one node: what is allowed is the same on every way, and whoever scores
+the options gives the others -inf (`Lattice.closed`). Then there is nothing to follow.
 """
 
 import torch
 from torch import Tensor
 
 from model.generator.lattice import Lattice
-from model.generator.rows import taken
 
 
 class Nodes:
-    """The nodes of G prefixes for each of B products, slot by slot.
-
-    now: (B, G) int64, or (B, 1) where all prefixes stand at the same one.
-    """
+    """The nodes of G prefixes for each of B products, slot by slot; now: (B, G) int64, None = not
+    followed."""
 
     def __init__(self, lattice: Lattice, product: Tensor):
-        self.now = lattice.start[product][:, None]
-        closed = lattice.closed
-        self._closed = None if closed is None else taken(closed, product)[:, :, None]
-        self._lattice, self._after = lattice, self.now
+        self.now = lattice.start[product][:, None] if lattice.closed is None else None
+        self._lattice, self._after = lattice, torch.empty(0)
 
-    def barred(self, slot: int) -> Tensor:
-        """(B, G or 1, K + 1) bool: options that are not allowed in this slot."""
-        if self._closed is not None:
-            return self._closed[:, slot]
+    def allowed(self, scores: Tensor) -> Tensor:
+        """(B, G, K + 1) scores of this slot's options, -inf where one is not allowed."""
+        if self.now is None:
+            return scores
         self._after = self._lattice.after(self.now)
-        return self._after < 0
+        return scores.masked_fill(self._after < 0, -torch.inf)
 
     def follow(self, kept: Tensor) -> None:
         """On to the next slot with these of the G x (K + 1) ways (B, W)."""
-        if self._closed is not None:
-            self.now = self.now + 1
-        else:
+        if self.now is not None:
             self.now = self._after.flatten(1).gather(1, kept).clamp_(min=0)
 
 
-def passed(
-    lattice: Lattice, product: Tensor, options: Tensor
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """(nodes (B, G, S) that options (B, G, S) lead through, which options are barred there
-    (B, G or 1, S, K + 1), which ways end at the end (B, G), None = those without a barred option).
+def passed(lattice: Lattice, product: Tensor, options: Tensor) -> tuple[Tensor, Tensor]:
+    """(nodes (B, G, S) that options (B, G, S) lead through, where they end (B, G), -1 = nowhere).
 
-    -1, where a barred option leads to, is the last node, and that leads nowhere.
+    -1, where an option leads to that is not allowed, is the last node, and that leads nowhere.
     """
-    node = lattice.start[product][:, None]
-    if lattice.closed is not None:
-        nodes = node + torch.arange(lattice.slots, device=node.device)
-        barred = taken(lattice.closed, product)[:, None]
-        return nodes[:, None].expand(options.shape), barred, None
-    found, node = [], node.expand(options.shape[:2])
+    node, found = lattice.start[product][:, None].expand(options.shape[:2]), []
     for slot in range(lattice.slots):
         found.append(node)
         node = lattice.step[node, options[:, :, slot]]
-    nodes = torch.stack(found, 2)
-    return nodes, lattice.after(nodes) < 0, node >= 0
+    return torch.stack(found, 2), node

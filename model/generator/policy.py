@@ -117,18 +117,18 @@ class Hide:
 class Asked:
     """B requests: product (B,) int64 position in the lattice, context arrays, hints.
 
-    start (B, width): where the network's queries begin, None = to be worked out.
+    begun: what the network's walks begin with, None = to be worked out.
     """
 
     product: np.ndarray
     context: Mapping[str, np.ndarray]
     hint: Tensor  # (B, S, K + 1) float64
-    start: Tensor | None = None
+    begun: decode.Begun | None = None
 
     def take(self, rows: np.ndarray) -> "Asked":
         context, which = take_context(self.context, rows), torch.from_numpy(rows)
-        start = None if self.start is None else self.start[which]
-        return Asked(self.product[rows], context, self.hint[which], start)
+        begun = None if self.begun is None else self.begun.take(which)
+        return Asked(self.product[rows], context, self.hint[which], begun)
 
 
 class Generator:
@@ -215,22 +215,30 @@ class Proposer:
         known, which = self._learned, torch.from_numpy(product)
         if known is None:
             return Asked(product, context, torch.zeros(len(product), 0))
+        hint = hints(pieces, taken(self.lattice.present, which), known.caution)
+        return Asked(product, context, hint, self._begun(known, which, context, hint))
+
+    @torch.no_grad()
+    def _begun(
+        self, known: "Learned", product: Tensor, context: Mapping[str, np.ndarray], hint: Tensor
+    ) -> decode.Begun:
         coded = known.encoding.context_rows(context, len(product)).double()
-        with torch.no_grad():
-            start = known.network.begin(known.encoded, which, coded)
-        present = taken(self.lattice.present, which)
-        return Asked(product, context, hints(pieces, present, known.caution), start)
+        start, leaning = known.network.begin(known.encoded, product, coded), known.network.leaning(hint)
+        closed = self.lattice.closed
+        if closed is not None:
+            leaning = leaning.masked_fill(taken(closed, product), -torch.inf)
+        return decode.Begun(start, leaning)
 
     def _scorer(self, asked: Asked, groups: int, row: Tensor | None = None) -> decode.Reader:
-        known = self._learned
-        if known is None:
-            return decode.Even(self.lattice)
-        product, start = torch.from_numpy(asked.product), asked.start
-        if start is None:
-            context = known.encoding.context_rows(asked.context, len(product)).double()
-            start = known.network.begin(known.encoded, product, context)
-        parts = (known.network, known.encoded, product, start, asked.hint)
-        return decode.Pointer(*parts, groups, row, start)
+        known, product, begun = self._learned, torch.from_numpy(asked.product), asked.begun
+        if known is not None and begun is None:
+            begun = self._begun(known, product, asked.context, asked.hint)
+        if row is not None:
+            product, begun = taken(product, row), begun and begun.take(row)
+        if known is None or begun is None:
+            return decode.Even(self.lattice, product)
+        unread = begun.start, asked.hint
+        return decode.Pointer(known.network, known.encoded, product, *unread, groups, begun)
 
     def _parts(self, asked: Asked, row: Tensor) -> Iterator[tuple[Asked, Tensor, slice]]:
         """Runs of rows that fit in memory: (their requests, row by request, the run)."""
