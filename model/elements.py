@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,9 @@ class Elements:
     def rows_of(self, product_id: str) -> tuple[np.ndarray, ...]:
         """Rows of the product's candidates, a slot each, by element id; empty where there are none."""
         rows = self._products.get(product_id, np.zeros(0, np.int64))
-        return tuple(rows[self.slot[rows] == s].astype(np.int32) for s in range(len(self.slots)))
+        ends = np.searchsorted(self.slot[rows], np.arange(len(self.slots) + 1)).tolist()
+        found = rows.astype(np.int32)
+        return tuple(found[first:last] for first, last in pairwise(ends))
 
     def take(self, rows: np.ndarray) -> "Elements":
         """These rows, in their order."""

@@ -169,7 +169,7 @@ def _highest(bound: Tensor, side: int) -> tuple[Tensor, Tensor]:
 
 def _edge(reward: Tensor, grain: float) -> Tensor:
     """What is below is in a later step of `grain` than `reward` is."""
-    return (torch.round(reward / grain).clamp(max=MOST) - 0.5) * grain - SLACK
+    return (reward / grain).round_().clamp_(max=MOST).sub_(0.5).mul_(grain).sub_(SLACK)
 
 
 def _best_cells(

@@ -249,13 +249,13 @@ def beam(scorer: Scorer, lattice: Lattice, product: Tensor, width: int) -> Beam:
         scores = nodes.allowed(scorer.scores(slot, nodes.now))
         grown = functional.log_softmax(scores, dim=-1)  # a way never ends early: something is open
         grown = grown if total is None else total[:, :, None] + grown
-        ways = grown.flatten(1)
+        count, ways = grown.shape[2], grown.flatten(1)
         order = _descending(ways, width + 1)
         kept, reached = order[:, :width], ways.gather(1, order)
-        total, below = reached[:, :width], reached[:, width:]
-        dropped.append(below)
-        parent = torch.floor_divide(kept, grown.shape[2]) if slot else None
-        options.append(kept if parent is None else kept - grown.shape[2] * parent)
+        total = reached[:, :width]
+        dropped.append(reached[:, width:])
+        parent = torch.floor_divide(kept, count) if slot else None
+        options.append(kept if parent is None else kept.sub(parent, alpha=count))
         parents.append(parent)
         if slot < last:
             scorer.choose(slot, options[-1], parent)

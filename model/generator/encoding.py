@@ -96,7 +96,7 @@ class Encoding:
     def dense_width(self) -> int:
         return len(self.slots) + len(self.offset) + self.history
 
-    @property
+    @cached_property
     def context_width(self) -> int:
         wide = 1 + sum(len(values) + 1 for values in self.categories.values())
         return wide + sum(len(number["edges"]) + 3 for number in self.numbers.values())
@@ -165,24 +165,35 @@ class Encoding:
 
         The first column is 1, so that a source without context has one too.
         """
-        parts = [np.ones((rows, 1))]
-        parts += [self._one_hot(name, context[name]) for name in self.categories]
-        parts += [self._binned(name, context[name]) for name in self.numbers]
-        return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32))
+        found, every, at = np.zeros((rows, self.context_width), np.float32), np.arange(rows), 1
+        found[:, 0] = 1.0
+        for name, known in self._categories.items():
+            index = np.array([known.get(value, 0) for value in context[name].tolist()], np.int64)
+            found[every, at + index] = 1.0
+            at += len(known) + 1
+        for name, (mean, spread, edges) in self._scales.items():
+            known = np.isfinite(context[name])
+            number = np.where(known, context[name], mean)
+            found[:, at] = np.clip((number - mean) / spread, -5.0, 5.0)
+            found[:, at + 1] = ~known
+            found[every, at + 2 + np.searchsorted(edges, number)] = known
+            at += len(edges) + 3
+        return torch.from_numpy(found)
 
-    def _one_hot(self, name: str, column: np.ndarray) -> np.ndarray:
-        known = {value: at for at, value in enumerate(self.categories[name], start=1)}
-        index = [known.get(value, 0) for value in column.tolist()]
-        return np.eye(len(known) + 1)[index]
+    @cached_property
+    def _categories(self) -> dict[str, dict[str, int]]:
+        return {
+            name: {value: at for at, value in enumerate(values, start=1)}
+            for name, values in self.categories.items()
+        }
 
-    def _binned(self, name: str, column: np.ndarray) -> np.ndarray:
-        mean, spread = self.numbers[name]["scale"]
-        edges = np.array(self.numbers[name]["edges"])
-        known = np.isfinite(column)
-        number = np.where(known, column, mean)
-        scaled = np.clip((number - mean) / spread, -5.0, 5.0)
-        bins = np.eye(len(edges) + 1)[np.searchsorted(edges, number)] * known[:, None]
-        return np.concatenate([scaled[:, None], ~known[:, None], bins], axis=1)
+    @cached_property
+    def _scales(self) -> dict[str, tuple[float, float, np.ndarray]]:
+        """(mean, deviation, edges) of each number."""
+        return {
+            name: (number["scale"][0], number["scale"][1], np.array(number["edges"]))
+            for name, number in self.numbers.items()
+        }
 
     def state(self) -> dict[str, Any]:
         """JSON that `Encoding(**state)` turns back, but for the tuple of slots."""

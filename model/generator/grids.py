@@ -13,9 +13,9 @@ from torch import Tensor
 
 from model.combinations import Space
 from model.generator.grid import Halves
+from model.generator.shared import Shared
 
 KEPT_CELLS = 16_000_000  # of all grids that are remembered together, 8 bytes each
-SHARED_NODES, SHAPES = 100, 64  # halves of so many small automata are kept for other products
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,6 @@ class Half:
 class Shape:
     """The halves of an automaton, the same for every product that has one like it."""
 
-    step: object  # the automaton's table
     first: Half
     second: Half
     illegal: Tensor | None  # (n, m) bool, None = every pair is listed
@@ -80,7 +79,7 @@ class Shape:
             illegal = torch.ones(len(halves.first) * len(halves.second), dtype=torch.bool)
             illegal[halves.place] = False
             illegal = illegal.view(len(halves.first), len(halves.second))
-        return Shape(space.step, first, second, illegal)
+        return Shape(first, second, illegal)
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -153,28 +152,7 @@ class Grids:
         return grid
 
 
-class Shapes:
-    """Spaces that share an automaton (see `space_of`) share its halves; small ones are kept."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[int, Shape] = OrderedDict()
-        self._lock = Lock()
-
-    def of(self, space: Space) -> Shape | None:
-        """The shape of the space's automaton, made where it is not kept."""
-        with self._lock:
-            known = self._kept.get(id(space.step))
-            if known is not None:  # it holds its table, so no other one can have the table's id
-                return known
-            shape = Shape.of(space)
-            if shape is not None and len(space.step) <= SHARED_NODES:
-                self._kept[id(space.step)] = shape
-                if len(self._kept) > SHAPES:
-                    self._kept.popitem(last=False)
-            return shape
-
-
-_shapes = Shapes()
+_shapes = Shared(Shape.of)
 
 
 def _weight(grid: Grid | None) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from model.reward.scoring import Scores
 
@@ -37,13 +38,12 @@ def hints(pieces: Scores, present: Tensor, caution: Caution) -> Tensor:
 
     `present` (B, S, K) bool says which candidates there are.
     """
-    requests, slots, _ = present.shape
     mean, spread = (part.double() for part in pieces.singles())
-    least = (LEAST * mean).clamp(min=1e-12)
-    known = torch.maximum(caution.reward(mean, spread), least).log()
+    least = (LEAST * mean).clamp_(min=1e-12)
+    known = torch.maximum(caution.reward(mean, spread), least).log_()
     sure = present & caution.supported(mean, spread)
     average, many = torch.where(sure, known, 0.0).sum(2, keepdim=True), sure.sum(2, keepdim=True)
     centred = known - average / many.clamp(min=1)
     centred = torch.where(sure, centred, centred.clamp(max=0.0) * (many > 0))
     centred = torch.where(present, centred, 0.0)
-    return torch.cat([centred.new_zeros(requests, slots, 1), centred], dim=2)
+    return functional.pad(centred, (1, 0))

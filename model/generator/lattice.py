@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from model.combinations import Space
+from model.generator.shared import Shared
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +72,7 @@ class Lattice:
         It does not where every slot has one node, and the next slot's is the one that follows.
         """
         nodes = self.slots + 1
-        if len(self.step) != nodes * len(self.spaces) or any(
-            len(space.step) != nodes for space in self.spaces
-        ):
+        if any(len(space.step) != nodes for space in self.spaces):
             return None
         return (self.step < 0).view(len(self.spaces), nodes, -1)[:, :-1]
 
@@ -101,11 +100,30 @@ class Lattice:
         return self.step[node]
 
 
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A single product's automaton: start (1,), step and log_ways as in a lattice."""
+
+    start: Tensor
+    step: Tensor
+    log_ways: Tensor
+
+    @staticmethod
+    def of(space: Space) -> "Table":
+        return Table(
+            torch.zeros(1, dtype=torch.int64),
+            torch.from_numpy(space.step.astype(np.int64)),
+            torch.from_numpy(np.log(np.maximum(space.ways, 1e-300))),
+        )
+
+
+_tables = Shared(Table.of)
+
+
 def _alone(space: Space, device: str) -> Lattice:
-    rows = _padded_rows([space], space.step.shape[1] - 1)
-    step = torch.from_numpy(space.step.astype(np.int64)).to(device)
-    log_ways = torch.from_numpy(np.log(np.maximum(space.ways, 1e-300))).to(device)
-    return Lattice((space,), rows, torch.zeros(1, dtype=torch.int64, device=device), step, log_ways)
+    rows, table = _padded_rows([space], space.step.shape[1] - 1), _tables.of(space)
+    parts = (part.to(device) for part in (table.start, table.step, table.log_ways))
+    return Lattice((space,), rows, *parts)
 
 
 def _padded_rows(spaces: Sequence[Space], candidates: int) -> np.ndarray:

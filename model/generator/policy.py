@@ -22,6 +22,7 @@ from model.generator.hints import Caution, hints
 from model.generator.lattice import Lattice
 from model.generator.network import Encoded, Network, Places, Sizes
 from model.generator.rows import taken
+from model.generator.shared import Shared
 from model.reward.scoring import Scores
 
 HALF = 0.5
@@ -94,6 +95,9 @@ def _places_of_one(row: np.ndarray, slots: int, device: torch.device) -> tuple[P
     return Places(token, moved[0], present, slots, len(row) // slots), moved[1]
 
 
+_alone = Shared(lambda space: _places(Lattice.pack([space]).rows, torch.device("cpu"))[0])
+
+
 @dataclass(frozen=True, eq=False)
 class Hide:
     """Id dropout: product (P,) and candidate (P, S x K) bool, True = its id is hidden."""
@@ -146,10 +150,11 @@ class Generator:
     def over(self, elements: Elements, spaces: Sequence[Space]) -> "Proposer":
         """Proposals for these products, whose spaces were made of these elements."""
         lattice = Lattice.pack(spaces)
+        alone = spaces[0] if len(spaces) == 1 else None
         with torch.no_grad():
             known = self._contents(elements, lattice.rows[lattice.rows >= 0])
             number = self.encoding.product_index([space.product_id for space in spaces])
-            places = _places(lattice.rows, known.device)[0]
+            places = _places(lattice.rows, known.device)[0] if alone is None else _alone.of(alone)
             encoded = self._exact.mixed(known, places, torch.from_numpy(number))
         return Proposer(lattice, Learned(self.encoding, self._exact, encoded, self.caution))
 

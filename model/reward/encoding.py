@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.elements import Elements
 from model.reward.history import even, untold
-from model.reward.keys import codes, contents_of, own_keys, salts, shared_keys
+from model.reward.keys import Vocabulary, codes, contents_of, own_keys, salts, shared_keys
 from model.reward.smooth import Landmarks
 from model.reward.text import Grams, weighted
 
@@ -110,13 +110,13 @@ class Encoding:
         return len(self.history["mean"])
 
     @cached_property
-    def _names(self) -> dict[str, np.ndarray]:
-        """Vocabularies as arrays: of each categorical, and the products at ""."""
-        return {"": np.array(self.products), **{n: np.array(v) for n, v in self.categories.items()}}
+    def _names(self) -> dict[str, Vocabulary]:
+        """Vocabularies: of each categorical, and the products at ""."""
+        return {name: Vocabulary(v) for name, v in {"": self.products, **self.categories}.items()}
 
     def product_codes(self, product_id: np.ndarray) -> np.ndarray:
         """(n,) int64, 0 for a product never trained on."""
-        return codes(self._names[""], np.asarray(product_id).astype(str))
+        return self._names[""].codes(np.asarray(product_id))
 
     def context_rows(self, context: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
         """(n, C) float32: one-hot with "other" first, numbers standardised and in bins."""
@@ -131,7 +131,7 @@ class Encoding:
     def _category(self, name: str, values: np.ndarray) -> np.ndarray:
         known = self._names[name]
         one_hot = np.zeros((len(values), len(known) + 1), np.float32)
-        one_hot[np.arange(len(values)), codes(known, values.astype(str))] = 1
+        one_hot[np.arange(len(values)), known.codes(values)] = 1
         return one_hot
 
     def _number(self, name: str, values: np.ndarray) -> np.ndarray:

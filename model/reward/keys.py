@@ -2,10 +2,13 @@
 
 import json
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from model.elements import Elements, pack
+
+FEW = 64
 
 
 def codes(names: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -14,6 +17,23 @@ def codes(names: np.ndarray, values: np.ndarray) -> np.ndarray:
         return np.zeros(len(values), np.int64)
     place = np.minimum(np.searchsorted(names, values), len(names) - 1)
     return np.where(names[place] == values, place + 1, 0).astype(np.int64)
+
+
+class Vocabulary:
+    """Sorted names and the codes of values in it."""
+
+    def __init__(self, names: Sequence[str]):
+        self.names = np.array(names)
+        self._place = {name: at for at, name in enumerate(names, start=1)}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def codes(self, values: np.ndarray) -> np.ndarray:
+        """(n,) int64 what `codes` gives of the values as text; a few are looked up one by one."""
+        if len(values) > FEW:
+            return codes(self.names, values.astype(str))
+        return np.array([self._place.get(str(value), 0) for value in values.tolist()], np.int64)
 
 
 def contents_of(elements: Elements) -> list[str]:
