@@ -97,7 +97,7 @@ class ServingPolicy:
         """(combination, propensity): one drawn from the policy, and the chance that it had."""
         batch = self._alone(product_id, context)
         shown = mixing.drawn(batch, _FIRST, 1, self.mixture, rng)
-        propensity = float(mixing.probability(batch, _FIRST, shown, self.mixture)[0, 0])
+        propensity = float(mixing.probability(batch, _FIRST, shown, self.mixture, legal=True))
         return self._named(self._space(product_id), shown[0].numpy())[0], propensity
 
     @torch.inference_mode()
@@ -113,7 +113,8 @@ class ServingPolicy:
         chance = np.zeros(len(names))
         for batch, rows, request in self._with_rows(names, known, strict=True, stocked=True):
             drawn = mixing.drawn(batch, request, 1, self.mixture, rng)
-            chance[rows] = mixing.probability(batch, request, drawn, self.mixture)[:, 0].numpy()
+            told = mixing.probability(batch, request, drawn, self.mixture, legal=True)
+            chance[rows] = told[:, 0].numpy()
             spaces = batch.requests.proposer.lattice.spaces
             own = batch.requests.product[request.numpy()]
             for product in np.unique(own):

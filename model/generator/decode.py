@@ -202,23 +202,27 @@ def again(follower: Follower, walk: Walk) -> Walk:
     return Walk(walk.options, log_prob, steps, walk.allowed)
 
 
-def log_prob(scorer: Reader, lattice: Lattice, product: Tensor, combinations: Tensor) -> Tensor:
+def log_prob(
+    scorer: Reader, lattice: Lattice, product: Tensor, combinations: Tensor, legal: bool = False
+) -> Tensor:
     """(B, G) exact log-probabilities of (B, G, S) local indices; -inf where illegal.
 
-    All slots at once; equal to `walk` with `given`.
+    All slots at once; equal to `walk` with `given`. legal: all of them are known to be.
     """
     asked = combinations + 1
-    options = asked.clamp(0, lattice.step.shape[1] - 1)
-    illegal = (asked != options).any(-1)
-    nodes = None
-    if lattice.closed is None:
-        nodes, end = passed(lattice, product, options)
-        illegal = illegal | (end < 0)
+    options = asked if legal else asked.clamp(0, lattice.step.shape[1] - 1)
+    nodes, end = passed(lattice, product, options) if lattice.closed is None else (None, None)
     scores = scorer.along(options, nodes)
     if nodes is not None:
         scores = scores.masked_fill(lattice.after(nodes) < 0, -torch.inf)
     steps = functional.log_softmax(scores, dim=-1).gather(3, options[..., None])
-    return steps[..., 0].sum(2).masked_fill(illegal, -torch.inf)
+    found = steps[..., 0].sum(2)
+    if legal:
+        return found
+    illegal = (asked != options).any(-1)
+    if end is not None:  # past an option that is not allowed there is nothing that sums to 1
+        illegal |= end < 0
+    return found.masked_fill(illegal, -torch.inf)
 
 
 @dataclass(frozen=True, eq=False)

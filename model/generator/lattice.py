@@ -13,24 +13,25 @@ from model.generator.shared import Shared
 
 
 @dataclass(frozen=True, eq=False)
-class Lattice:
-    """Legal combinations of P products with up to K candidates in each of S slots.
+class Automata:
+    """The automata of P products one after the other; node numbers are global.
 
-    An option is 0 = absent or a local candidate index + 1. Node numbers are global.
+    An option is 0 = absent or a local candidate index + 1.
     """
 
-    spaces: tuple[Space, ...]
-    rows: np.ndarray  # (P, S, K) int32 rows in Elements, -1 = padding
     start: Tensor  # (P,) int64
     step: Tensor  # (node, K + 1) int64: the node an option leads to, -1 = not allowed
     log_ways: Tensor  # (node,) float64: log of the number of legal completions
+    log_count: Tensor  # (P,) float64: log of the number of legal combinations
+    even: Tensor  # (P,) float64: one over that number
+    # (P, S, K + 1) bool: never allowed; None where what is allowed depends on other choices. It
+    # does not where every slot has one node, and the next slot's is the one that follows.
+    closed: Tensor | None
 
     @staticmethod
-    def pack(spaces: Sequence[Space], device: str = "cpu") -> "Lattice":
-        """One lattice; product p of it is spaces[p]."""
-        if len(spaces) == 1:
-            return _alone(spaces[0], device)
-        options = max(space.step.shape[1] for space in spaces)
+    def of(spaces: Sequence[Space]) -> "Automata":
+        """Product p of them is spaces[p]."""
+        slots, options = len(spaces[0].candidates), max(space.step.shape[1] for space in spaces)
         sizes = np.array([len(space.step) for space in spaces])
         start = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         step = np.full((int(sizes.sum()), options), -1, np.int64)
@@ -38,13 +39,44 @@ class Lattice:
             own = step[first : first + len(space.step), : space.step.shape[1]]
             own[:] = np.where(space.step >= 0, space.step + first, -1)
         ways = np.concatenate([space.ways for space in spaces])
-        return Lattice(
-            tuple(spaces),
-            _padded_rows(spaces, options - 1),
-            torch.from_numpy(start).to(device),
-            torch.from_numpy(step).to(device),
-            torch.from_numpy(np.log(np.maximum(ways, 1e-300))).to(device),
-        )
+        log_ways = torch.from_numpy(np.log(np.maximum(ways, 1e-300)))
+        closed = None
+        if (sizes == slots + 1).all():
+            barred = (step < 0).reshape(len(spaces), slots + 1, options)
+            closed = torch.from_numpy(barred[:, :-1].copy())
+        first = torch.from_numpy(start)
+        count = log_ways[first]
+        return Automata(first, torch.from_numpy(step), log_ways, count, torch.exp(-count), closed)
+
+    def to(self, device: str) -> "Automata":
+        closed = None if self.closed is None else self.closed.to(device)
+        own = self.start, self.step, self.log_ways, self.log_count, self.even
+        return Automata(*(part.to(device) for part in own), closed)
+
+    def after(self, node: Tensor) -> Tensor:
+        """(..., K + 1) int64 nodes reached from `node` by each option, -1 = not allowed."""
+        return self.step[node]
+
+
+_alone = Shared(lambda space: Automata.of([space]))
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice(Automata):
+    """Legal combinations of P products with up to K candidates in each of S slots."""
+
+    spaces: tuple[Space, ...]
+    rows: np.ndarray  # (P, S, K) int32 rows in Elements, -1 = padding
+
+    @staticmethod
+    def pack(spaces: Sequence[Space], device: str = "cpu") -> "Lattice":
+        """One lattice; product p of it is spaces[p]."""
+        found = _alone.of(spaces[0]) if len(spaces) == 1 else Automata.of(spaces)
+        rows = _padded_rows(spaces, found.step.shape[1] - 1)
+        if device != "cpu":
+            found = found.to(device)
+        tables = found.start, found.step, found.log_ways, found.log_count, found.even, found.closed
+        return Lattice(*tables, tuple(spaces), rows)
 
     @property
     def slots(self) -> int:
@@ -56,25 +88,9 @@ class Lattice:
         return int((self.rows >= 0).sum((1, 2)).max())
 
     @cached_property
-    def log_count(self) -> Tensor:
-        """(P,) float64 log of the number of legal combinations of each product."""
-        return self.log_ways[self.start]
-
-    @cached_property
     def present(self) -> Tensor:
         """(P, S, K) bool: there is such a candidate."""
         return torch.from_numpy(self.rows >= 0)
-
-    @cached_property
-    def closed(self) -> Tensor | None:
-        """(P, S, K + 1) bool: never allowed; None where what is allowed depends on other choices.
-
-        It does not where every slot has one node, and the next slot's is the one that follows.
-        """
-        nodes = self.slots + 1
-        if any(len(space.step) != nodes for space in self.spaces):
-            return None
-        return (self.step < 0).view(len(self.spaces), nodes, -1)[:, :-1]
 
     @cached_property
     def _position(self) -> np.ndarray:
@@ -94,36 +110,6 @@ class Lattice:
         slots = np.arange(self.slots)
         own = inside & (self.rows[product[:, None], slots, index] == shown)
         return np.where(own, index, np.where(shown >= 0, -2, -1))
-
-    def after(self, node: Tensor) -> Tensor:
-        """(..., K + 1) int64 nodes reached from `node` by each option, -1 = not allowed."""
-        return self.step[node]
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A single product's automaton: start (1,), step and log_ways as in a lattice."""
-
-    start: Tensor
-    step: Tensor
-    log_ways: Tensor
-
-    @staticmethod
-    def of(space: Space) -> "Table":
-        return Table(
-            torch.zeros(1, dtype=torch.int64),
-            torch.from_numpy(space.step.astype(np.int64)),
-            torch.from_numpy(np.log(np.maximum(space.ways, 1e-300))),
-        )
-
-
-_tables = Shared(Table.of)
-
-
-def _alone(space: Space, device: str) -> Lattice:
-    rows, table = _padded_rows([space], space.step.shape[1] - 1), _tables.of(space)
-    parts = (part.to(device) for part in (table.start, table.step, table.log_ways))
-    return Lattice((space,), rows, *parts)
 
 
 def _padded_rows(spaces: Sequence[Space], candidates: int) -> np.ndarray:

@@ -70,17 +70,22 @@ class Ranking:
     reward: np.ndarray  # (k,) float64
 
 
-def probability(batch: Batch, row: Tensor, combinations: Tensor, mixture: Mixture) -> Tensor:
-    """(n, G) float64 probability of (n, G, S) combinations, `row` (n,) being their requests."""
+def probability(
+    batch: Batch, row: Tensor, combinations: Tensor, mixture: Mixture, legal: bool = False
+) -> Tensor:
+    """(n, G) float64 probability of (n, G, S) combinations, `row` (n,) being their requests.
+
+    legal: all of them are known to be, as those that are `drawn`.
+    """
     requests = batch.requests
-    log_prob = requests.proposer.log_prob(requests.asked, row, combinations)
+    log_prob = requests.proposer.log_prob(requests.asked, row, combinations, legal)
     product = taken(torch.from_numpy(requests.asked.product), row)
-    even = torch.exp(-taken(requests.proposer.lattice.log_count, product))[:, None]
+    even = mixture.uniform * taken(requests.proposer.lattice.even, product)[:, None]
     rest = max(0.0, 1 - mixture.explore - mixture.uniform - mixture.sampled)
     chance = (
         rest * batch.kept.share_of(row, combinations)
         + mixture.explore * log_prob.exp()
-        + mixture.uniform * even * torch.isfinite(log_prob)
+        + (even if legal else even * torch.isfinite(log_prob))
     )
     if batch.sampled is not None:
         chance = chance + mixture.sampled * batch.sampled.share_of(row, combinations)
@@ -157,8 +162,8 @@ def _likely(batch: Batch, width: int, mixture: Mixture) -> tuple[Tensor, Tensor,
         fresh = _firsts(more, torch.isfinite(batch.sampled.reward)) & ~_among(more, held, known)
         held, known = torch.cat([held, more], dim=1), torch.cat([known, fresh], dim=1)
     fresh = torch.isfinite(beam.log_prob) & ~_among(beam.combinations, held, known)
-    log_count = requests.proposer.lattice.log_count[torch.from_numpy(requests.product)]
-    bound = mixture.explore * beam.bound.exp() + mixture.uniform * torch.exp(-log_count)
+    even = requests.proposer.lattice.even[torch.from_numpy(requests.product)]
+    bound = mixture.explore * beam.bound.exp() + mixture.uniform * even
     return (
         torch.cat([held, beam.combinations], dim=1),
         torch.cat([known, fresh], dim=1),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.generator.encoding import Encoding, Inputs
+from model.generator.rows import taken
 
 HINT_SCALE = (
     10.0  # hints are differences of log rewards, some tenths; learned weights are of size 1
@@ -214,12 +215,12 @@ class Network(nn.Module):
         start (B, G, width): the query before anything is chosen.
         """
         slots, count = options.shape[2], encoded.choices.shape[2]
-        first = product[:, None] * slots + torch.arange(slots, device=product.device)
-        flat = first[:, None] * count + options
+        places = torch.arange(0, slots * count, count, device=product.device)
+        flat = (product[:, None] * (slots * count) + places)[:, None] + options
         chosen = functional.embedding(flat[:, :, :-1], encoded.choices.flatten(0, 2))
         query = torch.cat([start[:, :, None], chosen], dim=2).cumsum(2) + self.slot
         asked = self.query(functional.gelu(query)) * self.sizes.width**-0.5
-        keys = encoded.keys[product, :slots].transpose(2, 3)
+        keys = taken(encoded.keys, product)[:, :slots].transpose(2, 3)
         return (asked.transpose(1, 2) @ keys + leaning[:, :, None]).transpose(1, 2)
 
     def first(self, encoded: Encoded, product: Tensor) -> Tensor:

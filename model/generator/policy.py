@@ -167,7 +167,7 @@ class Generator:
             parts = [every[start : start + AT_ONCE] for start in range(0, len(every), AT_ONCE)]
             with torch.inference_mode(False), torch.no_grad():
                 self._read = elements, torch.cat([self._contents_of(elements, p) for p in parts])
-        return self._read[1][torch.from_numpy(rows)]
+        return self._read[1].index_select(0, torch.from_numpy(rows))
 
     def _contents_of(self, elements: Elements, rows: np.ndarray) -> Tensor:
         inputs = self.encoding.inputs(elements, rows)
@@ -258,16 +258,19 @@ class Proposer:
             yield asked.take(used.numpy()), own, slice(start, start + rows)
 
     @torch.no_grad()
-    def log_prob(self, asked: Asked, row: Tensor, combinations: Tensor) -> Tensor:
+    def log_prob(
+        self, asked: Asked, row: Tensor, combinations: Tensor, legal: bool = False
+    ) -> Tensor:
         """(n, G) float64 exact log-probabilities of (n, G, S) combinations, -inf where illegal.
 
-        `row` (n,) says which of the requests each line belongs to.
+        `row` (n,) says which of the requests each line belongs to. legal: all are known to be.
         """
         found = []
         for part, own, here in self._parts(asked, row):
             scorer = self._scorer(part, combinations.shape[1], own)
             which = taken(torch.from_numpy(part.product), own)
-            found.append(decode.log_prob(scorer, self.lattice, which, combinations[here]))
+            shown = combinations[here]
+            found.append(decode.log_prob(scorer, self.lattice, which, shown, legal))
         return found[0] if len(found) == 1 else torch.cat(found)
 
     @torch.no_grad()
