@@ -7,7 +7,7 @@ that is left can reach the k best (branch and bound): what is found is exact.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from typing import TypeGuard
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from model.generator.grids import Grid, Pairs
 from model.generator.ranking import MOST, finite, ranked
 from model.reward.members import mode
-from model.reward.pieces import Pieces
+from model.reward.pieces import Pieces, Scale
 
 LOOKED = 500_000  # combinations looked at at once
 SIDE = 2  # rows and columns looked at first, for each combination that is asked for
@@ -33,28 +33,58 @@ def fits(pieces: object) -> TypeGuard[Pieces]:
 
 
 def best_of_grids(
-    pieces: Pieces, grids: Sequence[Grid], product: Tensor, k: int, grain: float
+    pieces: Pieces,
+    grids: Sequence[Grid],
+    product: Tensor,
+    k: int,
+    grain: float,
+    drawn: bool = False,
 ) -> Tensor:
     """(B, k, S) the k best combinations in B contexts, ties to the earlier one.
 
     product (B,) says which of the grids, all of one shape; those of a product have one factor.
+    drawn: pairs are strong, bounds say little, so that every row's best is worked out at once.
     """
     factor = mode(pieces.factor, 3)
     some = {which: at for at, which in enumerate(product.tolist())}  # a request of each product
     pairs = [grid.pairs(factor[some[which]]) for which, grid in enumerate(grids)]
-    return _best(View.of(pieces, grids[0], pairs, product), SIDE * k, k, grain)
+    seen = View.of(pieces, grids[0], pairs, product)
+    return _by_rows(seen, k, grain) if drawn else _by_bounds(seen, k, grain)
 
 
-def _best(seen: "View", side: int, k: int, grain: float) -> Tensor:
-    """(B, k, S) of the blocks of so many rows and columns, or of larger ones where need be."""
-    many, most = len(seen.product), max(LOOKED // min(side**2, seen.cells), 1)
+def _by_bounds(seen: "View", k: int, grain: float) -> Tensor:
+    """(B, k, S) of blocks of highest bounds; where these don't settle it, by rows."""
+    side, many = SIDE * k, len(seen.product)
+    most = max(LOOKED // min(side**2, seen.cells), 1)
     if many > most:
         parts = torch.arange(many).split(most)
-        return torch.cat([_best(seen.take(part), side, k, grain) for part in parts])
-    best, sure = seen.looked(side, k, grain)
+        return torch.cat([_by_bounds(seen.take(part), k, grain) for part in parts])
+    best, sure = seen.looked(side, side, k, grain)
     if not bool(sure.all()):
         left = (~sure).nonzero()[:, 0]
-        best[left] = _best(seen.take(left), 2 * side, k, grain)
+        best[left] = _by_rows(seen.take(left), k, grain)
+    return best
+
+
+def _by_rows(seen: "View", k: int, grain: float) -> Tensor:
+    """(B, k, S): they lie in the k rows whose bests are highest, or in more where there are ties."""
+    order = seen.product.argsort(stable=True)  # requests of a product side by side
+    best = torch.empty(len(order), k, seen.grid.shape.first.options.shape[1], dtype=torch.int64)
+    best[order] = _of_best_rows(seen.take(order).exact(), k, k, grain)
+    return best
+
+
+def _of_best_rows(seen: "View", rows: int, k: int, grain: float) -> Tensor:
+    """(B, k, S) where the bounds of rows are their bests."""
+    wide = seen.grid.shape.size[1]
+    many, most = len(seen.product), max(LOOKED // min(rows * wide, seen.cells), 1)
+    if many > most:
+        parts = torch.arange(many).split(most)
+        return torch.cat([_of_best_rows(seen.take(part), rows, k, grain) for part in parts])
+    best, sure = seen.looked(rows, wide, k, grain)
+    if not bool(sure.all()):
+        left = (~sure).nonzero()[:, 0]
+        best[left] = _of_best_rows(seen.take(left), 2 * rows, k, grain)
     return best
 
 
@@ -66,7 +96,7 @@ class View:
     (B, m): bounds of the score, which rises with the reward.
     """
 
-    pieces: Pieces
+    scale: Scale
     grid: Grid
     pairs: Sequence[Pairs]
     product: Tensor
@@ -85,10 +115,10 @@ class View:
         columns = [two + one.amax(1, keepdim=True) for one, two in zip(first, second, strict=True)]
         rows[0] += _of([own.by_row for own in pairs], product)
         columns[0] += _of([own.by_column for own in pairs], product)
-        by_row, by_column = _score(pieces, rows), _score(pieces, columns)
+        by_row, by_column = _score(pieces.scale, rows), _score(pieces.scale, columns)
         if isnan(float(by_row.amax())):
             finite(by_row)
-        return View(pieces, grid, pairs, product, first, second, by_row, by_column)
+        return View(pieces.scale, grid, pairs, product, first, second, by_row, by_column)
 
     @property
     def cells(self) -> int:
@@ -99,19 +129,42 @@ class View:
         """Some of the requests."""
         first, second = (tuple(h[rows] for h in heads) for heads in (self.first, self.second))
         bounds = self.by_row[rows], self.by_column[rows]
-        held = self.pieces.take(rows)
-        return View(held, self.grid, self.pairs, self.product[rows], first, second, *bounds)
+        scale = replace(self.scale, worth=self.scale.worth[rows])
+        return View(scale, self.grid, self.pairs, self.product[rows], first, second, *bounds)
 
-    def looked(self, side: int, k: int, grain: float) -> tuple[Tensor, Tensor]:
+    def exact(self) -> "View":
+        """The same with the best of each row in the place of its bound; the requests of a product
+        stand side by side."""
+        which, many = self.product.unique_consecutive(return_counts=True)
+        most, best, start = max(LOOKED // self.cells, 1), [], 0
+        for product, count in zip(which.tolist(), many.tolist(), strict=True):
+            ends = range(start, start + count, most)
+            rows = [slice(first, min(first + most, start + count)) for first in ends]
+            best += [self._best_of_rows(part, self.pairs[product].added) for part in rows]
+            start += count
+        return replace(self, by_row=torch.cat(best))
+
+    def _best_of_rows(self, part: slice, added: Tensor) -> Tensor:
+        """(b, n) of some requests of one product, whose pairs add (n, m)."""
+        one, two = ([head[part] for head in heads] for heads in (self.first, self.second))
+        if len(one) == 1:
+            return (added + two[0][:, None]).amax(2) + one[0]
+        heads = [a[:, :, None] + b[:, None] for a, b in zip(one, two, strict=True)]
+        heads[0] += added
+        scale = replace(self.scale, worth=self.scale.worth[part])
+        return _score(scale, heads).masked_fill_(added == -torch.inf, -torch.inf).amax(2)
+
+    def looked(self, rows: int, columns: int, k: int, grain: float) -> tuple[Tensor, Tensor]:
         """(the best (B, k, S) of the block of so many rows and columns, (B,) bool: of all)."""
-        shape, (rows, columns) = self.grid.shape, self.grid.shape.size
-        (row, beyond), (column, above) = _highest(self.by_row, side), _highest(self.by_column, side)
-        cell = torch.add(column[:, None], row[:, :, None], alpha=columns)
+        shape, (_, wide) = self.grid.shape, self.grid.shape.size
+        row, beyond = _highest(self.by_row, rows)
+        column, above = _highest(self.by_column, columns)
+        cell = torch.add(column[:, None], row[:, :, None], alpha=wide)
         score = self._block(row, column, cell).flatten(1)
         best, edge = _best_cells(score, cell.flatten(1), self._reward, k, grain)
-        one = shape.first.options[torch.floor_divide(best, columns)]
-        found = torch.maximum(one, shape.second.options[best % columns])
-        if side >= max(rows, columns):
+        one = shape.first.options[torch.floor_divide(best, wide)]
+        found = torch.maximum(one, shape.second.options[best % wide])
+        if rows >= len(shape.first.options) and columns >= wide:
             return found, torch.ones(len(found), dtype=torch.bool)
         return found, self._reward(torch.maximum(beyond, above)) < edge
 
@@ -123,7 +176,7 @@ class View:
         ]
         added = self._added(cell)
         heads[0] += added
-        score = _score(self.pieces, heads)
+        score = _score(self.scale, heads)
         if len(heads) == 1 or self.grid.shape.illegal is None:
             return score
         return score.masked_fill_(added == -torch.inf, -torch.inf)
@@ -140,9 +193,9 @@ class View:
 
     def _reward(self, score: Tensor) -> Tensor:
         """(B, ...) rewards of scores (B, ...), -inf where that is the score of what is not legal."""
-        if self.pieces.heads > 1:
+        if len(self.first) > 1:
             return score
-        reward = self.pieces.scale.reward([score])
+        reward = self.scale.reward([score])
         if self.grid.shape.illegal is None:
             return reward
         return reward.masked_fill_(score == -torch.inf, -torch.inf)
@@ -153,9 +206,9 @@ def _of(parts: Sequence[Tensor], product: Tensor) -> Tensor:
     return parts[0][None] if len(parts) == 1 else torch.stack(list(parts))[product]
 
 
-def _score(pieces: Pieces, heads: list[Tensor]) -> Tensor:
+def _score(scale: Scale, heads: list[Tensor]) -> Tensor:
     """What is compared: log-odds where there is one head, as the reward rises with them."""
-    return heads[0] if len(heads) == 1 else pieces.scale.reward(heads)
+    return heads[0] if len(heads) == 1 else scale.reward(heads)
 
 
 def _highest(bound: Tensor, side: int) -> tuple[Tensor, Tensor]:

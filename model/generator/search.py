@@ -80,7 +80,9 @@ def exact_best(
     best = torch.full((len(product), k, len(spaces[0].candidates)), -1, dtype=torch.int64)
     left = np.arange(len(product))
     if fits(pieces):
-        left = _by_grids(pieces, spaces, product, best, grain, len(spaces) // rewards)
+        names = [1 + like for like in pieces.like or range(rewards)] if rewards > 1 else [0]
+        names = np.repeat(names, len(spaces) // rewards).tolist()
+        left = _by_grids(pieces, spaces, product, best, grain, names)
     for run in _runs(product[left], sizes):
         rows = left[run]
         listings = {p: listing_of(spaces[p]) for p in set(product[rows].tolist())}
@@ -105,14 +107,14 @@ def _by_grids(
     product: np.ndarray,
     best: Tensor,
     grain: float,
-    apart: int,
+    reward: Sequence[int],
 ) -> np.ndarray:
     """Writes into `best` what the products' grids tell; the requests of other products.
 
-    apart: how many products a reward has.
+    reward: by product, which one asks (see `Grids.of`); 0 = the mean one, the others are drawn.
     """
     used, first, which = np.unique(product, return_index=True, return_inverse=True)
-    grids = [_grids.of(spaces[at], at // apart) for at in used.tolist()]
+    grids = [_grids.of(spaces[at], reward[at]) for at in used.tolist()]
     alike = _alike(mode(pieces.factor, 3), first, which)
     shapes = [
         id(grid.shape) if grid and same else 0 for grid, same in zip(grids, alike, strict=True)
@@ -125,7 +127,8 @@ def _by_grids(
         own, place = np.unique(which[rows], return_inverse=True)
         some = [grid for grid in (grids[at] for at in own.tolist()) if grid is not None]
         few = min(best.shape[1], spaces[int(used[own[0]])].count())
-        best[rows, :few] = best_of_grids(held, some, torch.from_numpy(place), few, grain)
+        asked = some, torch.from_numpy(place), few, grain, max(reward) > 0
+        best[rows, :few] = best_of_grids(held, *asked)
     return np.flatnonzero(shape == 0)
 
 

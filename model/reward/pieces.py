@@ -47,13 +47,15 @@ class Scale:
 class Pieces:
     """For B contexts with K candidates in each of S slots and M members.
 
-    base (B, M, heads); unary (B, S, K, M, heads), factor (B, S, K, M, R); padding is 0.
+    base (B, M, heads); unary (B, S, K, M, heads), factor (B, S, K, M, R); padding is 0. like: of
+    each drawn reward, a number that those with the same factors share.
     """
 
     base: Tensor
     unary: Tensor
     factor: Tensor
     scale: Scale
+    like: tuple[int, ...] = ()
 
     def score(self, combinations: Tensor) -> tuple[Tensor, Tensor]:
         """(B, G) mean reward and its spread over members, of combinations (B, G, S) int64.
@@ -118,7 +120,9 @@ class Pieces:
         ]
         factor = torch.stack([one.movedim(3, 0) for one in mixed]).flatten(0, 2).unsqueeze(3)
         scale = replace(self.scale, worth=self.scale.worth.repeat(2 * others))
-        return 2 * others, Pieces(moved(self.base, 1), moved(self.unary, 3), factor, scale)
+        like = tuple((member + turn) % others for turn in (0, 1) for member in range(others))
+        own = moved(self.base, 1), moved(self.unary, 3)
+        return 2 * others, Pieces(*own, factor, scale, like)
 
     @property
     def heads(self) -> int:
