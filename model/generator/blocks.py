@@ -2,8 +2,9 @@
 
 A combination's log-odds are those of its halves and what the pair adds (grids.py). A row's best is
 at most its own term, the most that any pair of the row adds and the best second half, and likewise
-for a column. So the rows and columns of highest bounds are looked at, and more of them until none
-that is left can reach the k best (branch and bound): what is found is exact.
+for a column. So the rows and columns of highest bounds are looked at; where some that are left can
+reach the k best (branch and bound), every row's best is worked out, and the k rows whose bests are
+highest hold them: what is found is exact either way.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from model.reward.members import mode
 from model.reward.pieces import Pieces, Scale
 
 LOOKED = 500_000  # combinations looked at at once
+NEAR = 131_072  # and so many, a megabyte, where what was written is read again at once
 SIDE = 2  # rows and columns looked at first, for each combination that is asked for
 SLACK = 1e-12  # of a reward: rounding in float64 moves it by less
 SPARE = 16  # combinations looked at beyond those asked for, to find ties
@@ -136,7 +138,7 @@ class View:
         """The same with the best of each row in the place of its bound; the requests of a product
         stand side by side."""
         which, many = self.product.unique_consecutive(return_counts=True)
-        most, best, start = max(LOOKED // self.cells, 1), [], 0
+        most, best, start = max(NEAR // self.cells, 1), [], 0
         for product, count in zip(which.tolist(), many.tolist(), strict=True):
             ends = range(start, start + count, most)
             rows = [slice(first, min(first + most, start + count)) for first in ends]

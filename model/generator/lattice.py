@@ -50,8 +50,14 @@ class Automata:
 
     def to(self, device: str) -> "Automata":
         closed = None if self.closed is None else self.closed.to(device)
-        own = self.start, self.step, self.log_ways, self.log_count, self.even
-        return Automata(*(part.to(device) for part in own), closed)
+        return Automata(
+            self.start.to(device),
+            self.step.to(device),
+            self.log_ways.to(device),
+            self.log_count.to(device),
+            self.even.to(device),
+            closed,
+        )
 
     def after(self, node: Tensor) -> Tensor:
         """(..., K + 1) int64 nodes reached from `node` by each option, -1 = not allowed."""

@@ -16,13 +16,14 @@ from torch import Tensor
 from model.combinations import Space
 from model.elements import Elements
 from model.generator import decode
+from model.generator.beam import Beam, beam_of
 from model.generator.cells import take_context
 from model.generator.encoding import Encoding, Inputs
 from model.generator.hints import Caution, hints
 from model.generator.lattice import Lattice
-from model.generator.network import Encoded, Network, Places, Sizes
+from model.generator.network import Encoded, Network, Sizes
+from model.generator.places import alone_of, places_of
 from model.generator.rows import taken
-from model.generator.shared import Shared
 from model.reward.scoring import Scores
 
 HALF = 0.5
@@ -58,7 +59,7 @@ class Shelf:
         place = self.place if products is None else self.place[products]
         number = self.product if products is None else self.product[products]
         device = self.inputs.dense.device
-        places, rows = _places(place, device)
+        places, rows = places_of(place, device)
         inputs, known = self.inputs.take(rows), torch.from_numpy(number).to(device)
         if hide is not None:
             hidden = hide.candidate.flatten()[places.card]
@@ -67,35 +68,6 @@ class Shelf:
         weight = next(network.parameters())
         inputs = Inputs(inputs.dense.to(weight.dtype), inputs.tokens, inputs.identity)
         return network.encode(inputs, places, known)
-
-
-def _places(place: np.ndarray, device: torch.device) -> tuple[Places, Tensor]:
-    """(places, each candidate's row in the inputs (n,)) of a (P, S, K) shelf."""
-    flat = place.reshape(len(place), -1)
-    if len(flat) == 1:
-        return _places_of_one(flat[0], place.shape[1], device)
-    owner, card = np.nonzero(flat >= 0)
-    sizes = (flat >= 0).sum(1)
-    first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    token = owner * int(sizes.max()) + np.arange(len(owner)) - first[owner]
-    moved = [
-        torch.from_numpy(part).to(device)
-        for part in (token, owner * flat.shape[1] + card, flat[owner, card])
-    ]
-    present = torch.from_numpy(np.arange(int(sizes.max())) < sizes[:, None]).to(device)
-    places = Places(moved[0], moved[1], present, place.shape[1], place.shape[2])
-    return places, moved[2]
-
-
-def _places_of_one(row: np.ndarray, slots: int, device: torch.device) -> tuple[Places, Tensor]:
-    card = np.flatnonzero(row >= 0)
-    moved = [torch.from_numpy(part).to(device) for part in (card, row[card])]
-    token = torch.arange(len(card), device=device)
-    present = torch.ones(1, len(card), dtype=torch.bool, device=device)
-    return Places(token, moved[0], present, slots, len(row) // slots), moved[1]
-
-
-_alone = Shared(lambda space: _places(Lattice.pack([space]).rows, torch.device("cpu"))[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +126,7 @@ class Generator:
         with torch.no_grad():
             known = self._contents(elements, lattice.rows[lattice.rows >= 0])
             number = self.encoding.product_index([space.product_id for space in spaces])
-            places = _places(lattice.rows, known.device)[0] if alone is None else _alone.of(alone)
+            places = places_of(lattice.rows, known.device)[0] if alone is None else alone_of(alone)
             encoded = self._exact.mixed(known, places, torch.from_numpy(number))
         return Proposer(lattice, Learned(self.encoding, self._exact, encoded, self.caution))
 
@@ -228,7 +200,10 @@ class Proposer:
         self, known: "Learned", product: Tensor, context: Mapping[str, np.ndarray], hint: Tensor
     ) -> decode.Begun:
         coded = known.encoding.context_rows(context, len(product)).double()
-        start, leaning = known.network.begin(known.encoded, product, coded), known.network.leaning(hint)
+        start, leaning = (
+            known.network.begin(known.encoded, product, coded),
+            known.network.leaning(hint),
+        )
         closed = self.lattice.closed
         if closed is not None:
             leaning = leaning.masked_fill(taken(closed, product), -torch.inf)
@@ -286,10 +261,10 @@ class Proposer:
         return found
 
     @torch.no_grad()
-    def beam(self, asked: Asked, width: int) -> decode.Beam:
+    def beam(self, asked: Asked, width: int) -> Beam:
         """The most probable combinations found with `width` prefixes kept a slot."""
         which = torch.from_numpy(asked.product)
-        found = decode.beam(self._scorer(asked, 1), self.lattice, which, width)
+        found = beam_of(self._scorer(asked, 1), self.lattice, which, width)
         if self._learned is None:  # all alike, so none outside is more probable
             return replace(found, dropped=(-self.lattice.log_count[which][:, None],))
         return found

@@ -98,7 +98,9 @@ def _best_alone(pieces: Scores, space: Space, k: int, grain: float) -> Tensor | 
     if _listable(space) < k or not fits(pieces):
         return None
     grid = _grids.of(space)
-    return grid and best_of_grids(pieces, [grid], torch.zeros(1, dtype=torch.int64), k, grain)
+    if grid is None:
+        return None
+    return best_of_grids(pieces, [grid], torch.zeros(1, dtype=torch.int64), k, grain)
 
 
 def _by_grids(

@@ -56,8 +56,9 @@ def test_the_best_by_rows_are_the_best_of_the_list(target, heads, rules, sizes, 
     direct = score(pieces, listed.expand(REQUESTS, -1, -1))
     grid = Grids().of(space)
     assert grid is not None
-    for k in (1, 5):
-        found = best_of_grids(pieces, [grid], torch.zeros(REQUESTS, dtype=torch.int64), k, 1e-9)
+    only = torch.zeros(REQUESTS, dtype=torch.int64)
+    for k, drawn in ((1, False), (5, False), (1, True), (5, True)):
+        found = best_of_grids(pieces, [grid], only, k, 1e-9, drawn)
         np.testing.assert_allclose(score(pieces, found), direct.topk(k).values, rtol=2e-6)
         assert space.legal(found.flatten(0, 1).numpy()).all()
     which = np.zeros(REQUESTS, np.int64)
@@ -74,6 +75,8 @@ def test_of_equal_combinations_the_earlier_ones_are_the_best():
     found = exact_top(alike, [space], np.zeros(REQUESTS, np.int64), 7, 1e-9).combinations
     first = torch.from_numpy(space.enumerate()[:7].astype(np.int64))
     assert torch.equal(found, first.expand(REQUESTS, -1, -1))
+    only, grid = torch.zeros(REQUESTS, dtype=torch.int64), Grids().of(space)
+    assert torch.equal(best_of_grids(alike, [grid], only, 7, 1e-9, drawn=True), found)
 
 
 def test_a_million_combinations_are_searched_exactly():

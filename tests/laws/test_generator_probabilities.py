@@ -158,6 +158,27 @@ def test_a_request_has_the_same_probabilities_alone_and_in_a_batch():
         )
 
 
+def test_a_product_without_rules_has_the_same_proposals_beside_one_with_rules():
+    shop = shop_with(elements_of({"a": (3, 2, 3), "b": (3, 3, 2)}, ("s", "t", "u"), seed=1), seed=1)
+    rules = Rules(forbidden=(Forbidden("b", "s", "s00", "t", "t01"),))
+    (free, ruled), generator = legal_spaces(shop, rules), untrained(shop, 0)
+    listed = torch.from_numpy(free.enumerate().astype(np.int64)).expand(REQUESTS, -1, -1)
+    which, context = np.zeros(REQUESTS, np.int64), context_of(REQUESTS, np.random.default_rng(0))
+    told = []
+    for spaces in ([free], [free, ruled]):
+        proposer = generator.over(shop.elements, spaces)
+        rows = proposer.lattice.rows[which]
+        pieces = shop.truth.pieces([free.product_id] * REQUESTS, context, shop.elements, rows)
+        asked = proposer.asked(which, context, pieces)
+        assert (proposer.lattice.closed is None) == (len(spaces) == 2)
+        beam, every = proposer.beam(asked, 7), torch.arange(REQUESTS)
+        exact = proposer.log_prob(asked, every, listed)
+        assert torch.equal(proposer.log_prob(asked, every, listed, legal=True), exact)
+        told.append((exact, beam.log_prob, beam.bound, beam.combinations))
+    for alone, beside in zip(*told, strict=True):
+        torch.testing.assert_close(alone, beside, atol=1e-10, rtol=0)
+
+
 def test_a_generator_is_the_same_after_its_state_was_stored():
     shop = shop_of(4, (2, 4), seed=2)
     generator = untrained(shop, 1)

@@ -194,6 +194,17 @@ def test_what_pairs_add_lies_a_share_of_the_way_to_what_they_add_for_a_member():
             torch.testing.assert_close(found[place], expected, atol=1e-6, rtol=1e-4)
 
 
+def test_drawn_rewards_that_are_alike_have_the_same_factors_and_others_have_not():
+    pieces = _drawn_pieces()
+    draws, drawn = pieces.drawn(0.3)
+    factor = drawn.factor.unflatten(0, (draws, len(pieces.factor)))
+    assert len(drawn.like) == draws
+    for one in range(draws):
+        for other in range(draws):
+            same = torch.equal(factor[one], factor[other])
+            assert same == (drawn.like[one] == drawn.like[other])
+
+
 def _pairs(factor):
     """(B, S, K, S, K, M) what each pair of candidates adds."""
     return torch.einsum("bskmr,btlmr->bsktlm", factor, factor)
