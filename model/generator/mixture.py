@@ -99,13 +99,13 @@ def drawn(
     requests, shape = batch.requests, (len(row), draws)
     part = rng.random(shape)
     shown = _by_share(batch.kept, row, torch.from_numpy(rng.random(shape)))
-    explored, spread = mixture.explore, mixture.explore + mixture.uniform
-    ends = ((0.0, explored), (explored, spread)) if (part < spread).any() else ()
-    for below, above in ends:
+    learned, even = requests.proposer, Proposer(requests.proposer.lattice)
+    explored, others = mixture.explore, mixture.explore + mixture.uniform
+    parts = ((learned, 0.0, explored), (even, explored, others)) if (part < others).any() else ()
+    for proposer, below, above in parts:
         here = (part >= below) & (part < above)
         if not here.any():
             continue
-        proposer = Proposer(requests.proposer.lattice) if below else requests.proposer
         lines = torch.from_numpy(np.flatnonzero(here.any(1)))
         other = proposer.sample(requests.asked, row[lines], draws, rng)
         own = torch.from_numpy(here)[lines][..., None]

@@ -1,6 +1,7 @@
 """What is served, logged and published is one distribution, the same from every side."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,8 +130,11 @@ def test_choices_come_as_often_as_the_distribution_says_with_its_propensities(sh
     assert frequencies_agree(counts, shown.probability, draws)
 
 
-def test_sampled_rows_come_as_often_as_the_distribution_says(shop, policy):
+@pytest.mark.parametrize("shares", [(0.1, 0.05), (0.0, 0.6), (0.6, 0.0), (0.0, 0.0)])
+def test_sampled_rows_come_as_often_as_the_distribution_says(shop, policy, shares):
     context, draws = {"device": "desk", "hour": 20.0}, 20_000
+    mixture = replace(MIX, explore=shares[0], uniform=shares[1])
+    policy = policy_of(shop, policy.rules, mixture)
     for product in ("p002", "p007"):
         bags, shown = everything(policy, product, context)
         rows = policy.sample(bags.take(np.zeros(4, np.int64)), draws // 4, np.random.default_rng(3))
