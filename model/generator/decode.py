@@ -50,14 +50,15 @@ class Reader(Scorer, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Begun:
-    """What every walk of B requests begins with."""
+    """What every walk of B requests begins with, by this network and no other."""
 
+    network: Network
     start: Tensor  # (B, width) `network.begin`
     leaning: Tensor  # (B, S, K + 1) `network.leaning`, -inf = what `Lattice.closed` holds
 
     def take(self, rows: Tensor) -> "Begun":
         """These requests, in their order."""
-        return Begun(taken(self.start, rows), taken(self.leaning, rows))
+        return Begun(self.network, taken(self.start, rows), taken(self.leaning, rows))
 
 
 class Pointer:
@@ -78,7 +79,8 @@ class Pointer:
         begun: Begun | None = None,
     ):
         if begun is None:
-            begun = Begun(network.begin(encoded, product, context), network.leaning(hint))
+            start = network.begin(encoded, product, context)
+            begun = Begun(network, start, network.leaning(hint))
         self.network, self.encoded, self.product = network, encoded, product
         self.first = network.first(encoded, product)
         self.query = begun.start[:, None].expand(-1, groups, -1)

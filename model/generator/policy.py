@@ -93,7 +93,7 @@ class Hide:
 class Asked:
     """B requests: product (B,) int64 position in the lattice, context arrays, hints.
 
-    begun: what the network's walks begin with, None = to be worked out.
+    begun: what a network's walks begin with, None = to be worked out, as for another network.
     """
 
     product: np.ndarray
@@ -207,11 +207,11 @@ class Proposer:
         closed = self.lattice.closed
         if closed is not None:
             leaning = leaning.masked_fill(taken(closed, product), -torch.inf)
-        return decode.Begun(start, leaning)
+        return decode.Begun(known.network, start, leaning)
 
     def _scorer(self, asked: Asked, groups: int, row: Tensor | None = None) -> decode.Reader:
         known, product, begun = self._learned, torch.from_numpy(asked.product), asked.begun
-        if known is not None and begun is None:
+        if known is not None and (begun is None or begun.network is not known.network):
             begun = self._begun(known, product, asked.context, asked.hint)
         if row is not None:
             product, begun = taken(product, row), begun and begun.take(row)

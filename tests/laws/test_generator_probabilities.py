@@ -179,6 +179,18 @@ def test_a_product_without_rules_has_the_same_proposals_beside_one_with_rules():
         torch.testing.assert_close(alone, beside, atol=1e-10, rtol=0)
 
 
+def test_requests_that_one_generator_began_say_nothing_to_another_but_their_hints():
+    shop = shop_of(4, (2, 4), seed=2)
+    proposer, asked, pieces, listed = bound_to(shop, Rules(), seed=0)
+    other = untrained(shop, 1).over(shop.elements, proposer.lattice.spaces)
+    own = other.asked(asked.product, asked.context, pieces)
+    for at, rows in enumerate(listed):
+        one = torch.tensor([at])
+        expected = other.log_prob(own, one, rows[None])
+        assert torch.equal(other.log_prob(asked, one, rows[None]), expected)
+        assert not torch.allclose(proposer.log_prob(asked, one, rows[None]), expected)
+
+
 def test_a_generator_is_the_same_after_its_state_was_stored():
     shop = shop_of(4, (2, 4), seed=2)
     generator = untrained(shop, 1)
