@@ -49,6 +49,7 @@ class Automata:
         return Automata(first, torch.from_numpy(step), log_ways, count, torch.exp(-count), closed)
 
     def to(self, device: str) -> "Automata":
+        """These tables there, without what a `Lattice` holds beside them."""
         closed = None if self.closed is None else self.closed.to(device)
         return Automata(
             self.start.to(device),

@@ -36,7 +36,8 @@ template <int C> void {name}_turned(float (&d)[C], Matrix a, Matrix b) {{ produc
 
 class Machine:
     def __init__(self, text: str) -> None:
-        folder = Path(tempfile.mkdtemp())
+        self._held = tempfile.TemporaryDirectory()  # gone with the machine
+        folder = Path(self._held.name)
         (folder / "rows.cpp").write_text(text)
         built = ["g++", "-O1", "-std=c++17", "-w", "-fno-strict-aliasing", "-shared", "-fPIC", "-o"]
         subprocess.run([*built, folder / "rows.so", folder / "rows.cpp"], check=True)

@@ -1,9 +1,10 @@
 """A training step without autograd, the same bits every time, one CUDA graph on a GPU.
 
 Elements become a table of what they add; rows, in runs of one product, read the table's window and
-add up its gradient (plain.py, row_kernels.py, hopper/); the table's gradient becomes that of n-grams, ids and embeddings
-by sums whose order was sorted once; Adam adds the prior's gradient in its own pass. Gradients lie
-in one flat buffer, which several processes sum at once, inside the graph.
+add up its gradient (plain.py, row_kernels.py, hopper/); the table's gradient becomes that of
+n-grams, ids and embeddings by sums whose order was sorted once; Adam adds the prior's gradient in
+its own pass. Gradients lie in one flat buffer, which several processes sum at once, inside the
+graph.
 """
 
 from collections.abc import Callable
