@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +62,14 @@ COMPILED = "bf16 compiled, graph"
 BEST = "fused"
 FUSED: dict[str, Callable[[layout.Held], Any]] = {
     "fused": tuned_for,
-    "fused, bf16": lambda held: replace(tuned_for(held) or Tuned(), fine=False),
     "fused, triton": lambda held: Tuned(),
 }
 TIMED = (
+    (2_000, 1 << 24, (BEST,)),
+    (2_000, 1 << 23, (BEST,)),
     (2_000, 1 << 22, (COMPILED, *FUSED)),
     (2_000, 1 << 20, ("eager", *FUSED)),
+    (1_000_000, 1 << 24, (BEST,)),
     (1_000_000, 1 << 20, (COMPILED, *FUSED)),
     (1_000_000, 65_536, (BEST,)),
     (2_000, 65_536, (BEST,)),

@@ -28,6 +28,15 @@ struct uint4 {
 struct float4 {
     float x, y, z, w;
 };
+struct float2 {
+    float x, y;
+};
+struct int4 {
+    int x, y, z, w;
+};
+struct int2 {
+    int x, y;
+};
 struct Place {
     int x, y;
 };
@@ -47,7 +56,7 @@ static void yield() { swapcontext(&fibers[running], &home); }
 struct Barrier {
     int arrived = 0, turn = 0;
 };
-static Barrier whole, warps[32];
+static Barrier whole, warps[32], groups[8];
 
 static void meet(Barrier& b, int count) {
     int turn = b.turn;
@@ -58,6 +67,7 @@ static void meet(Barrier& b, int count) {
         while (b.turn == turn) yield();
 }
 static void __syncthreads() { meet(whole, threads); }
+static void meet() { meet(groups[running / 128], 128); }
 static void __syncwarp() { meet(warps[running / 32], 32); }
 
 static float __uint_as_float(u32 x) {
@@ -87,7 +97,10 @@ static float __shfl_sync(u32, float x, int lane) {
 static int __shfl_sync(u32, int x, int lane) {
     return __float_as_int(__shfl_sync(0, __int_as_float(x), lane));
 }
-static float from(float x, int lane) { return __shfl_sync(0, x, lane); }
+template <class T>
+static T from(T x, int lane) {
+    return __shfl_sync(0, x, lane);
+}
 static float beside(float x, int mask) { return __shfl_sync(0, x, running % 32 ^ mask); }
 
 static float exp_of(float x) { return expf(x); }
@@ -107,6 +120,25 @@ static void finished() {}
 static void seen_by_units() {}
 static void copies_end() {}
 static void copies_there() {}
+template <int count>
+static void fewer_registers() {}
+template <int count>
+static void more_registers() {}
+// How many come to a gate, how many have come since it last opened, how often it has opened.
+struct Gate {
+    short count, come;
+    int opened;
+};
+static Gate& gate_at(u32 gate) { return *(Gate*)(memory + gate); }
+static void gate_of(u32 gate, int count) { gate_at(gate) = {(short)count, 0, 0}; }
+static void come_to(u32 gate) {
+    __syncwarp();
+    Gate& g = gate_at(gate);
+    if (running % 32 == 0 && ++g.come == g.count) g.come = 0, g.opened++;
+}
+static void wait_at(u32 gate, u32 parity) {
+    while ((gate_at(gate).opened & 1) == (int)parity) yield();
+}
 static void copy16(u32 to, const void* from, bool there) {
     if (there)
         memcpy(memory + to, from, 16);
@@ -119,12 +151,18 @@ static u32 rounded(float x) {
     memcpy(&y, &x, 4);
     return (y + 0x7fff + ((y >> 16) & 1)) >> 16;
 }
+static u32 halves(float a, float b) { return rounded(a) | rounded(b) << 16; }
 static u32 halves(float a, float b, u32& rest) {
-    u32 low = rounded(a), high = rounded(b);
-    rest = rounded(a - __uint_as_float(low << 16)) | rounded(b - __uint_as_float(high << 16)) << 16;
-    return low | high << 16;
+    u32 both = halves(a, b);
+    rest = halves(a - __uint_as_float(both << 16), b - __uint_as_float(both & 0xffff0000u));
+    return both;
 }
 static void store_short(u32 to, u16 x) { memcpy(memory + to, &x, 2); }
+static u32 load_word(u32 at) {
+    u32 found;
+    memcpy(&found, memory + at, 4);
+    return found;
+}
 static void store16(u32 to, u32 a, u32 b, u32 c, u32 d) {
     u32 all[4] = {a, b, c, d};
     memcpy(memory + to, all, 16);
@@ -143,9 +181,9 @@ static void store4(u32 to, u32 a, u32 b, u32 c, u32 d) {
     held[0][running] = a, held[1][running] = b, held[2][running] = c, held[3][running] = d;
     stored(to, 4);
 }
-static void store2(u32 to, u32 a, u32 b) {
-    held[0][running] = a, held[1][running] = b;
-    stored(to, 2);
+static void store1(u32 to, u32 a) {
+    held[0][running] = a;
+    stored(to, 1);
 }
 
 static void load4(u32 (&a)[4], u32 at) {
@@ -186,14 +224,14 @@ static void product_of_cores(float (&d)[COUNT], const u32 (&a)[4], Matrix b) {
 }
 template <int COUNT>
 static void product_turned(float (&d)[COUNT], Matrix a, Matrix b) {
-    __syncthreads();
-    int warp = running / 32, lane = running % 32;
+    meet();
+    int warp = running / 32 % 4, lane = running % 32;
     for (int i = 0; i < COUNT; i++) {
         int m = warp * 16 + lane / 4 + (i & 2) * 4;
         for (int k = 0; k < 16; k++)
             d[i] += element(a, k, m) * element(b, k, i / 4 * 8 + lane % 4 * 2 + (i & 1));
     }
-    __syncthreads();
+    meet();
 }
 
 static std::function<void()> body;
@@ -217,6 +255,7 @@ static void launched(void (*kernel)(A...), int x, int y, int count, void** given
         memset(memory, 0x7f, sizeof memory);
         whole = Barrier();
         for (auto& warp : warps) warp = Barrier();
+        for (auto& group : groups) group = Barrier();
         for (int i = 0; i < count; i++) {
             stacks[i].resize(1 << 16);
             getcontext(&fibers[i]);

@@ -9,7 +9,7 @@ from typing import Any
 from model.reward.fused.hopper import nvrtc, source
 from model.reward.fused.layout import Sizes
 
-KERNELS = ("shared_bytes", "levels", "level", "gradients", "together", "spread", "tell")
+KERNELS = ("shared_bytes", "gradients", "settle", "together", "weigh", "spread", "tell")
 
 
 def machine(sizes: Sizes, definitions: dict[str, int]) -> "Machine":

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model.processes import Processes
 from model.reward.fused.layout import Held, Sizes
 from model.reward.fused.pooled import Pool
 from model.reward.fused.told import Told
@@ -30,7 +31,32 @@ class Asked:
     scale: float
 
 
-class PlainRows:
+class TwoPasses:
+    """Rows that are read twice: for the level of each product, then for the gradients."""
+
+    def levels(self, table: Tensor, told: Told, order: Tensor) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+    def gradients(
+        self, table: Tensor, told: Told, order: Tensor, level: Tensor, fell: Tensor,
+        asked: Asked, table_grad: Tensor, loss_to: Tensor,
+    ) -> None:  # fmt: skip
+        raise NotImplementedError
+
+    def learn(
+        self, table: Tensor, told: Told, order: Tensor, asked: Asked, table_grad: Tensor,
+        loss_to: Tensor, processes: Processes,
+    ) -> None:  # fmt: skip
+        """Writes () `scale` times the loss of the order's rows to loss_to, and its gradients: table
+        (E, columns), and those of `told`."""
+        level, fell = self.levels(table, told, order)
+        if processes.count > 1:
+            every = processes.gathered(torch.stack([level, fell]))
+            level, fell = every[:, 0].logsumexp(0), every[:, 1].sum(0)
+        self.gradients(table, told, order, level, fell, asked, table_grad, loss_to)
+
+
+class PlainRows(TwoPasses):
     """Loss and gradients of a batch of rows, by the formulas of network.py and loss.py."""
 
     def __init__(self, held: Held) -> None:
@@ -64,8 +90,7 @@ class PlainRows:
         self, table: Tensor, told: Told, order: Tensor, level: Tensor, fell: Tensor,
         asked: Asked, table_grad: Tensor, loss_to: Tensor,
     ) -> None:  # fmt: skip
-        """Writes () `scale` times the loss to loss_to, and its gradients: table (E, columns), and
-        those of `told`."""
+        """What `learn` writes, given each product's level and clicks."""
         comparison, scale, to = asked.comparison, asked.scale, told.to
         held, m, width = self.held, self.held.sizes.members, self.held.sizes.width
         added, seen, odds = self._odds(table, told, order)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from model.reward.fused.layout import Held, Sizes, power
-from model.reward.fused.plain import Asked
+from model.reward.fused.plain import Asked, TwoPasses
 from model.reward.fused.pooled import Pool
 from model.reward.fused.told import Told
 from model.reward.fused.units import Units, most_sums, most_units, units_of
@@ -29,7 +29,7 @@ class Tuned:
     stages: int = 3
 
 
-class KernelRows:
+class KernelRows(TwoPasses):
     """As PlainRows, by kernels; buffers are held, so that a CUDA graph can be made of them."""
 
     def __init__(self, held: Held, rows: int, tuned: Tuned) -> None:

@@ -9,6 +9,7 @@ graph.
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -130,7 +131,7 @@ class FusedStep:
         events: float,
         converts: bool,
         processes: Processes = ALONE,
-        tuned: runs.Tuned | hopper.Tuned | None = None,
+        tuned: runs.Tuned | Literal["hopper"] | None = None,
     ) -> None:
         """events: clicks of the log; tuned: by kernels, None: in torch."""
         self.network, self.config, self.processes = network, config, processes
@@ -141,7 +142,7 @@ class FusedStep:
         own = self.cut.stop - self.cut.start
         self.scale = batches.rows / (size * config.dispersion * events)
         self.kernels = tuned is not None
-        self.rows = _rows(held, own, tuned)
+        self.rows = _rows(held, own, tuned, processes.count > 1)
         self.held = held = self.rows.held
         self.elements = Elements(network, held, self.kernels)
         kind = {"dtype": torch.int32, "device": device}
@@ -206,32 +207,28 @@ class FusedStep:
         config = self.config
         beside(self.order.device, self.elements.placed, lambda: self.rows.tell(self.told))
         read = (self.elements.table, self.told, self.order)
-        level, fell = self.rows.levels(*read)
-        if self.processes.count > 1:
-            every = self.processes.gathered(torch.stack([level, fell]))
-            level, fell = every[:, 0].logsumexp(0), every[:, 1].sum(0)
         asked = Asked(config.comparison, self.converts, self.scale)
-        self.rows.gradients(*read, level, fell, asked, self.elements.table_grad, self.loss)
+        self.rows.learn(*read, asked, self.elements.table_grad, self.loss, self.processes)
         self.elements.unplaced(self.to)
 
 
 def _rows(
-    held: layout.Held, rows: int, tuned: runs.Tuned | hopper.Tuned | None
+    held: layout.Held, rows: int, tuned: runs.Tuned | Literal["hopper"] | None, several: bool
 ) -> plain.PlainRows | runs.KernelRows | hopper.HopperRows:
     if tuned is None:
         return plain.PlainRows(held)
     if isinstance(tuned, runs.Tuned):
         return runs.KernelRows(held, rows, tuned)
     processors = torch.cuda.get_device_properties(held.clicks.device).multi_processor_count
-    return hopper.HopperRows(held, tuned, processors, hopper.machine)
+    return hopper.HopperRows(held, processors, several, hopper.machine)
 
 
-def tuned_for(held: layout.Held) -> runs.Tuned | hopper.Tuned | None:
+def tuned_for(held: layout.Held) -> runs.Tuned | Literal["hopper"] | None:
     """The kernels for this log on its device, None: none."""
     device = held.clicks.device
     if device.type != "cuda" or not able():
         return None
-    return hopper.Tuned() if hopper.able(device) and hopper.fits(held) else runs.Tuned()
+    return "hopper" if hopper.able(device) and hopper.fits(held) else runs.Tuned()
 
 
 def gradients_of(network: RewardNetwork) -> tuple[Tensor, dict[str, Tensor]]:

@@ -3,9 +3,9 @@ struct Forward {
     float added[N / 2], told[NT / 2];
 
     // rows: the thread's part of the stage's matrix.
-    __device__ __forceinline__ void find(u32 shared, u32 rows) {
-        Matrix window = cores(shared + WINDOW_AT, 128, KW * 16);
-        Matrix weights = cores(shared + TOLD_AT, 128, KC * 16);
+    __device__ __forceinline__ void find(u32 elements, u32 contexts, u32 rows) {
+        Matrix window = cores(elements, 128, KW * 16);
+        Matrix weights = cores(contexts, 128, KC * 16);
         u32 hot[KW / 16][4], context[KC / 16 + 1][4];
 #pragma unroll
         for (int k = 0; k < KC / 16; k++) load4(context[k], rows + (ELEMENTS / 8 + 2 * k) * 1024);
@@ -36,10 +36,9 @@ struct Forward {
     }
 
     // Where a thread reads cores of its warp's 16 rows.
-    static __device__ __forceinline__ u32 rows_of(u32 shared) {
-        int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-        return shared + STAGES_AT + (lane >> 4) * 1024 + (2 * warp + ((lane >> 3) & 1)) * 128 +
-               (lane & 7) * 16;
+    static __device__ __forceinline__ u32 rows_of(u32 stages) {
+        int lane = threadIdx.x & 31, warp = threadIdx.x >> 5 & 3;
+        return stages + (lane >> 4) * 1024 + (2 * warp + ((lane >> 3) & 1)) * 128 + (lane & 7) * 16;
     }
 
     __device__ __forceinline__ float a(int g, int r) const {
@@ -92,23 +91,6 @@ struct Forward {
         for (int m = 0; m < M; m++) {
             float sum = part_of[m] + beside(part_of[m], 1);
             if (click) found[m] += sum;
-        }
-    }
-
-    // The same of a click alone: even lanes have the first members, odd ones the others.
-    __device__ __forceinline__ void clicks(float (&found)[HALF]) const {
-        bool low = !(threadIdx.x & 2), even = !(threadIdx.x & 1);
-        float part_of[M], other;
-#pragma unroll
-        for (int g = 0; g < (HALF + 1) / 2; g++)
-            terms(g, low, found[2 * g], 2 * g + 1 < HALF ? found[2 * g + 1] : other);
-#pragma unroll
-        for (int m = 0; m < M; m++) part_of[m] = part(m, low);
-#pragma unroll
-        for (int i = 0; i < HALF; i++) {
-            float one = part_of[i],
-                  two = HALF + i < M ? part_of[HALF + i < M ? HALF + i : 0] : 0.0f;
-            found[i] += (even ? one : two) + beside(even ? two : one, 1);
         }
     }
 };

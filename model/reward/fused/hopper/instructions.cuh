@@ -27,6 +27,7 @@ __device__ __forceinline__ void finished() {
 __device__ __forceinline__ void seen_by_units() {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
+// What is not there is 0, and nothing is read.
 __device__ __forceinline__ void copy16(u32 to, const void* from, bool there) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
                  "r"(there ? 16 : 0)
@@ -37,6 +38,40 @@ __device__ __forceinline__ void copies_end() {
 }
 __device__ __forceinline__ void copies_there() {
     asm volatile("cp.async.wait_group 0;" ::: "memory");
+}
+
+// The threads of the warpgroup meet.
+__device__ __forceinline__ void meet() {
+    asm volatile("bar.sync %0, 128;" ::"r"(1 + threadIdx.x / GROUP) : "memory");
+}
+
+// A gate (mbarrier): opens each time that so many have come to it.
+__device__ __forceinline__ void gate_of(u32 gate, int count) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(gate), "r"(count) : "memory");
+}
+// Of each of four warps, whose lanes have all done what comes before.
+__device__ __forceinline__ void come_to(u32 gate) {
+    __syncwarp();
+    if ((threadIdx.x & 31) == 0)
+        asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(gate) : "memory");
+}
+// Waits until the gate has opened an odd number of times (parity 0) or an even one, but 0 (1).
+__device__ __forceinline__ void wait_at(u32 gate, u32 parity) {
+    asm volatile(
+        "{ .reg .pred p; AGAIN: mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1; @p bra OPEN; "
+        "bra AGAIN; OPEN: }" ::"r"(gate),
+        "r"(parity)
+        : "memory");
+}
+
+// Registers of each thread of a warpgroup from now on.
+template <int count>
+__device__ __forceinline__ void fewer_registers() {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(count));
+}
+template <int count>
+__device__ __forceinline__ void more_registers() {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(count));
 }
 
 __device__ __forceinline__ float exp2_of(float x) {
@@ -55,19 +90,24 @@ __device__ __forceinline__ float over(float x) {
     return y;
 }
 __device__ __forceinline__ float exp_of(float x) { return exp2_of(x * LOG2_E); }
-__device__ __forceinline__ float from(float x, int lane) {
+template <class T>
+__device__ __forceinline__ T from(T x, int lane) {
     return __shfl_sync(0xffffffffu, x, lane);
 }
 __device__ __forceinline__ float beside(float x, int mask) {
     return __shfl_xor_sync(0xffffffffu, x, mask);
 }
 
-// Two floats as bf16 in one word, a in the low half; what is left of both goes to `rest`.
+// Two floats as bf16 in one word, a in the low half.
+__device__ __forceinline__ u32 halves(float a, float b) {
+    u32 both;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(b), "f"(a));
+    return both;
+}
+// The same; what is left of both goes to `rest`.
 __device__ __forceinline__ u32 halves(float a, float b, u32& rest) {
-    u32 high;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(high) : "f"(b), "f"(a));
-    float c = a - __uint_as_float(high << 16), d = b - __uint_as_float(high & 0xffff0000u);
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(rest) : "f"(d), "f"(c));
+    u32 high = halves(a, b);
+    rest = halves(a - __uint_as_float(high << 16), b - __uint_as_float(high & 0xffff0000u));
     return high;
 }
 
@@ -76,9 +116,8 @@ __device__ __forceinline__ void store4(u32 to, u32 a, u32 b, u32 c, u32 d) {
                  "r"(a), "r"(b), "r"(c), "r"(d)
                  : "memory");
 }
-__device__ __forceinline__ void store2(u32 to, u32 a, u32 b) {
-    asm volatile("stmatrix.sync.aligned.m8n8.x2.shared.b16 [%0], {%1, %2};" ::"r"(to), "r"(a),
-                 "r"(b)
+__device__ __forceinline__ void store1(u32 to, u32 a) {
+    asm volatile("stmatrix.sync.aligned.m8n8.x1.shared.b16 [%0], {%1};" ::"r"(to), "r"(a)
                  : "memory");
 }
 // Four cores, of which each lane says where a row lies.
@@ -90,6 +129,11 @@ __device__ __forceinline__ void load4(u32 (&a)[4], u32 at) {
 }
 __device__ __forceinline__ void store_short(u32 to, u16 x) {
     asm volatile("st.shared.b16 [%0], %1;" ::"r"(to), "h"(x) : "memory");
+}
+__device__ __forceinline__ u32 load_word(u32 at) {
+    u32 found;
+    asm volatile("ld.shared.b32 %0, [%1];" : "=r"(found) : "r"(at) : "memory");
+    return found;
 }
 __device__ __forceinline__ void store16(u32 to, u32 a, u32 b, u32 c, u32 d) {
     asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(a), "r"(b), "r"(c),

@@ -14,9 +14,9 @@ struct Batch {
     int products, grid;
 };
 
-// A block: its product, its first row in the batch, how many rows; and where its product ends.
-struct Span {
-    int p, at, rows, last, end;
+// A block's product, and the block where that ends.
+struct Run {
+    int p, end;
 };
 
 // First block of program c.
@@ -41,19 +41,14 @@ __device__ __forceinline__ int product_of(const Batch& b, int block) {
     return low;
 }
 
-__device__ __forceinline__ Span span_of(const Batch& b, int block, int p) {
-    while (b.blocks[p + 1] <= block) p++;
-    int at = b.starts[p] + (block - b.blocks[p]) * BLOCK, last = b.starts[p + 1];
-    return {p, at, min(BLOCK, last - at), last, b.blocks[p + 1]};
+__device__ __forceinline__ Run run_of(const Batch& b, int block) {
+    int p = product_of(b, block);
+    return {p, b.blocks[p + 1]};
 }
 
-// The block behind another.
-__device__ __forceinline__ void advance(const Batch& b, int block, Span& s) {
-    if (block < s.end) {
-        s.at += BLOCK;
-        s.rows = min(BLOCK, s.last - s.at);
-    } else
-        s = span_of(b, block, s.p + 1);
+// From a block to a later one.
+__device__ __forceinline__ void advance(const Batch& b, int block, Run& run) {
+    while (run.end <= block) run.end = b.blocks[++run.p + 1];
 }
 
 // Which column of the table a column of groups is, -1: none.
@@ -73,16 +68,9 @@ __device__ __forceinline__ int column_of(int g, int t) {
     return -1;
 }
 
-// The same where terms are those of a click alone, first members at even places (`clicks`).
-__device__ __forceinline__ int click_column_of(int g, int t) {
-    if (g >= TERMS) return column_of(g, t);
-    int i = 2 * g + (t >> 1), m = (t & 1) * HALF + i;
-    return i < HALF && m < M ? m : -1;
-}
-
 // Columns of the table by column of the slopes: of an element, then of a context.
 __device__ __forceinline__ void number(int* column) {
-    for (int c = threadIdx.x; c < NS; c += THREADS) {
+    for (int c = threadIdx.x & (GROUP - 1); c < NS; c += GROUP) {
         int g = 2 * (c >> 3) + (c & 1), t = (c & 7) >> 1;
         column[c] = column_of(g, t);
         column[NS + c] = g < TERMS                ? column[c]
@@ -91,23 +79,35 @@ __device__ __forceinline__ void number(int* column) {
     }
 }
 
-// `deep` rows of a float table, `held` of them there, each `modulo` rows again, to shared memory.
-__device__ __forceinline__ void load_table(u32 to, u32 part, const float* table, int deep, int held,
-                                           int modulo, int columns, const int* column) {
-    for (int i = threadIdx.x; i < deep * (columns / 8); i += THREADS) {
-        int k = i / (columns / 8), n = i % (columns / 8);
-        float x[8];
+// DEEP rows of a float table, `held` of them there, each MODULO rows again, to shared memory. A
+// thread reads several times before it waits.
+template <int DEEP, int MODULO, int COLUMNS>
+__device__ __forceinline__ void load_table(u32 to, u32 part, const float* table, int held,
+                                           const int* column) {
+    constexpr int ITEMS = DEEP * (COLUMNS / 8), AHEAD = 4;
+    for (int base = threadIdx.x & (GROUP - 1); base < ITEMS; base += AHEAD * GROUP) {
+        float x[AHEAD][8];
 #pragma unroll
-        for (int e = 0; e < 8; e++) {
-            int j = column[8 * n + e];
-            x[e] = k < held && j >= 0 ? table[(long long)(k % modulo) * WIDE + j] : 0.0f;
+        for (int ahead = 0; ahead < AHEAD; ahead++) {
+            int i = base + ahead * GROUP, k = i / (COLUMNS / 8), n = i % (COLUMNS / 8);
+#pragma unroll
+            for (int e = 0; e < 8; e++) {
+                int j = i < ITEMS ? column[8 * n + e] : -1;
+                x[ahead][e] = k < held && j >= 0 ? table[(long long)(k % MODULO) * WIDE + j] : 0.0f;
+            }
         }
-        u32 high[4], low[4];
 #pragma unroll
-        for (int e = 0; e < 4; e++) high[e] = halves(x[2 * e], x[2 * e + 1], low[e]);
-        u32 at = to + n * (deep * 16) + (k >> 3) * 128 + (k & 7) * 16;
-        store16(at, high[0], high[1], high[2], high[3]);
-        store16(at + part, low[0], low[1], low[2], low[3]);
+        for (int ahead = 0; ahead < AHEAD; ahead++) {
+            int i = base + ahead * GROUP, k = i / (COLUMNS / 8), n = i % (COLUMNS / 8);
+            u32 high[4], low[4], at = to + n * (DEEP * 16) + (k >> 3) * 128 + (k & 7) * 16;
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+                high[e] = halves(x[ahead][2 * e], x[ahead][2 * e + 1], low[e]);
+            if (i < ITEMS) {
+                store16(at, high[0], high[1], high[2], high[3]);
+                store16(at + part, low[0], low[1], low[2], low[3]);
+            }
+        }
     }
 }
 
@@ -122,77 +122,88 @@ __device__ __forceinline__ void load_row(float (&row)[COUNT], const char* from) 
     }
 }
 
-// Copies a block's records ahead: each warp those of its 16 rows, a row after the other.
+// Copies a finder's blocks ahead: each warp records of its 16 rows, 512 bytes at once.
 struct Copier {
     static constexpr int EACH = (16 * CHUNKS + 31) / 32;
-    const uint4* rows;
     u32 to[EACH];
+    int at, last, place;  // the lane's row in the batch, its product's end, where the row lies, -1
 
     static __device__ __forceinline__ int item(int i) {
         return min(i * 32 + (int)(threadIdx.x & 31), 16 * CHUNKS - 1);
     }
 
-    __device__ __forceinline__ Copier(const Batch& b, u32 shared) : rows(b.rows) {
+    __device__ __forceinline__ explicit Copier(u32 stages) {
 #pragma unroll
         for (int i = 0; i < EACH; i++) {
-            int r = (threadIdx.x >> 5) * 16 + item(i) / CHUNKS, chunk = item(i) % CHUNKS,
+            int r = (threadIdx.x >> 5 & 3) * 16 + item(i) / CHUNKS, chunk = item(i) % CHUNKS,
                 c = chunk - INFO;
-            to[i] = shared + STAGES_AT +
-                    (c < 0 ? INFO_AT + r * (INFO * 16) + chunk * 16
-                           : (ELEMENTS / 8 + c) * 1024 + r / 8 * 128 + r % 8 * 16);
+            to[i] = stages + (c < 0 ? INFO_AT + r * (INFO * 16) + chunk * 16
+                                    : (ELEMENTS / 8 + c) * 1024 + r / 8 * 128 + r % 8 * 16);
         }
     }
 
-    // Where the row of the lane's place lies in the log, -1: the block has no such row.
-    __device__ __forceinline__ int find(const Batch& b, const Span& s) const {
-        int row = (threadIdx.x >> 5) * 16 + (threadIdx.x & 15);
-        return row < s.rows ? b.order[s.at + row] : -1;
+    // Looks up a block's rows.
+    __device__ __forceinline__ void seek(const Batch& b, const Run& run, int block) {
+        at = b.starts[run.p] + (block - b.blocks[run.p]) * BLOCK + (threadIdx.x >> 5 & 3) * 16 +
+             (threadIdx.x & 15);
+        last = b.starts[run.p + 1];
+        place = at < last ? b.order[at] : -1;
+    }
+    // Of the same product, `by` blocks on.
+    __device__ __forceinline__ void go(const Batch& b, int by) {
+        at += by * BLOCK;
+        place = at < last ? b.order[at] : -1;
     }
 
-    // Begins to copy; a row that is not there becomes 0.
-    __device__ __forceinline__ void copy(int place, int stage) const {
+    // Begins to copy these rows to a stage; a row that is not there becomes 0.
+    __device__ __forceinline__ void copy(const Batch& b, int stage) const {
+        if (from(place, 15) >= 0)
+            copy<true>(b.rows, stage);
+        else
+            copy<false>(b.rows, stage);
+    }
+
+    template <bool ALL>
+    __device__ __forceinline__ void copy(const uint4* rows, int stage) const {
 #pragma unroll
         for (int i = 0; i < EACH; i++) {
-            int from = __shfl_sync(0xffffffffu, place, item(i) / CHUNKS);
-            long long record = (long long)max(from, 0) * CHUNKS + item(i) % CHUNKS;
+            int row = from(place, item(i) / CHUNKS);
+            const uint4* record =
+                rows + (long long)(ALL ? row : max(row, 0)) * CHUNKS + item(i) % CHUNKS;
             if (CHUNKS % 2 == 0 || i * 32 + (threadIdx.x & 31) < 16 * CHUNKS)
-                copy16(to[i] + stage * STAGE, rows + record, from >= 0);
+                copy16(to[i] + stage, record, ALL || row >= 0);
         }
-        copies_end();
     }
 };
 
-// The one-hot rows of the elements a block shows: each thread writes half of one row's. A record
-// says where in its row of cores an element lies, two in a word; what is absent lies behind all
-// others.
-struct Hot {
+// The ones of the elements that a block shows: each thread writes half of one row's. A record says
+// where in its row of cores an element lies, two in a word; what is absent lies behind all others.
+struct Ones {
     static constexpr int WORDS = SLOTS / 4;
-    u32 row, info, before[WORDS], last[WORDS];
+    u32 row, info;
 
-    __device__ __forceinline__ Hot(u32 shared) {
-        int r = threadIdx.x >> 1;
-        row = shared + STAGES_AT + r / 8 * 128 + r % 8 * 16;
-        info = STAGES_AT + INFO_AT + r * (INFO * 16) + (5 + M + (threadIdx.x & 1) * WORDS) * 4;
-#pragma unroll
-        for (int i = 0; i < WORDS; i++) before[i] = last[i] = SEEN / 8 * (1024 + 65536 * 1024);
+    __device__ __forceinline__ explicit Ones(u32 stages) {
+        int half = threadIdx.x & 1, r = (threadIdx.x & (GROUP - 1)) >> 1;
+        row = stages + r / 8 * 128 + r % 8 * 16;
+        info = stages + INFO_AT + r * (INFO * 16) + (5 + M + half * WORDS) * 4;
     }
 
-    __device__ __forceinline__ void write(const char* memory, int stage) {
-        const u32* places = (const u32*)(memory + info + stage * STAGE);
-        u32 to = row + stage * STAGE;
+    struct Places {
+        u32 of[WORDS];
+    };
+    __device__ __forceinline__ Places places(int stage) const {
+        Places found;
+#pragma unroll
+        for (int i = 0; i < WORDS; i++) found.of[i] = load_word(info + stage + 4 * i);
+        return found;
+    }
+
+    __device__ __forceinline__ void write(int stage, const Places& places, u16 number) const {
+        u32 to = row + stage;
 #pragma unroll
         for (int i = 0; i < WORDS; i++) {
-            store_short(to + (before[i] & 0xffff), 0);
-            store_short(to + (before[i] >> 16), 0);
+            store_short(to + (places.of[i] & 0xffff), number);
+            store_short(to + (places.of[i] >> 16), number);
         }
-        __syncwarp();
-#pragma unroll
-        for (int i = 0; i < WORDS; i++) {
-            before[i] = last[i];
-            last[i] = places[i];
-            store_short(to + (last[i] & 0xffff), 0x3F80);
-            store_short(to + (last[i] >> 16), 0x3F80);
-        }
-        __syncwarp();
     }
 };

@@ -1,13 +1,13 @@
 # pyright: basic
-"""`plain.py`'s functions over rows by kernels for Hopper's GPUs, each row read as one record."""
+"""`plain.py`'s gradients over rows by kernels for Hopper's GPUs: one pass, each row one record."""
 
 import ctypes
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from model.processes import Processes
 from model.reward.fused.beside import beside
 from model.reward.fused.hopper import nvrtc, source
 from model.reward.fused.hopper.records import info_words, parts, records, seen, widest
@@ -15,19 +15,11 @@ from model.reward.fused.layout import Held, Sizes, bare
 from model.reward.fused.plain import Asked
 from model.reward.fused.told import Told
 
-BLOCK, THREADS = 64, 128  # rows of a block, threads of a program
-FEW_SUMS, MOST_SUMS = 96, 192  # more do not fit in the registers of three programs, of two
-SHARED, OWN_SHARED = 228 * 1024, 1024  # bytes: of a multiprocessor, of a program beside its own
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """fine: rows' slopes enter the matrix units as two bf16 numbers, not one, as weights always do;
-    programs of each kernel on a multiprocessor."""
-
-    fine: bool = True
-    levels: int = 4
-    gradients: int = 3
+BLOCK, GROUP = 64, 128  # rows of a block, threads of a warpgroup
+FEW_SUMS, MOST_SUMS = 96, 192  # registers of a thread that sums, beside three finders, beside two
+REGISTERS = 232  # of a thread that sums more than FEW_SUMS
+MOST_COLUMNS = 256  # of one product of the matrix units
+MOST_SHARED, SMALL = 227 * 1024, 8192  # bytes: of a program, of what is small in it
 
 
 class Batch(ctypes.Structure):
@@ -54,56 +46,91 @@ class Places(ctypes.Structure):
         return Places(context.data_ptr(), mixing.data_ptr(), history.data_ptr(), width)
 
 
+class Found(ctypes.Structure):
+    """As in sums.cuh."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in (
+            "table", "product", "pieces", "told", "totals", "held", "contexts", "bias"
+        )),
+        ("apart", ctypes.c_int),
+    )  # fmt: skip
+
+
+class Weighed(ctypes.Structure):
+    """`Asked` of slopes.cuh."""
+
+    _fields_ = tuple((name, ctypes.c_float) for name in ("converts", "comparison", "scale"))
+
+
 def sums(held: Held) -> int:
-    """Twice the registers of a thread that hold sums: of slopes, by 64 elements and contexts each."""
+    """Registers of a thread that hold sums: of slopes, by 64 elements and contexts each."""
     return -(-seen(held) // 64) * source.widths(held.sizes)[2]
+
+
+def finders(held: Held) -> int:
+    """Warpgroups that find slopes, beside the one that sums them."""
+    return 3 if sums(held) <= FEW_SUMS else 2
+
+
+def shared(held: Held) -> int:
+    """Bytes of shared memory that sizes.cuh lays out, at most."""
+    own, told, slopes = source.widths(held.sizes)
+    elements = source.multiple(widest(held), 16)
+    contexts = source.multiple(parts(held) * held.sizes.context, 16)
+    stage = (seen(held) + 8) * BLOCK * 2 + BLOCK * info_words(held) * 16
+    each = 4 * elements * own + 4 * BLOCK * slopes + 2 * stage
+    behind = max(source.multiple(seen(held), 64) * BLOCK * 2 - stage, 0)
+    return finders(held) * each + 4 * contexts * told + behind + SMALL
 
 
 def fits(held: Held) -> bool:
     """Whether the kernels can learn this."""
-    return sums(held) <= MOST_SUMS and held.sizes.context > 0
+    few = sums(held) <= MOST_SUMS and 2 * source.widths(held.sizes)[2] <= MOST_COLUMNS
+    return few and shared(held) <= MOST_SHARED and held.sizes.context > 0
 
 
 class HopperRows:
     """As PlainRows, by kernels; buffers are held, so that a CUDA graph can be made of them."""
 
-    def __init__(self, held: Held, tuned: Tuned, processors: int, machine: Any) -> None:
-        """machine: what compiles and runs the source, by sizes and definitions."""
+    def __init__(self, held: Held, processors: int, several: bool, machine: Any) -> None:
+        """several: other processes have rows of the same products; machine: what compiles and runs
+        the source, by sizes and definitions."""
         s = self.sizes = held.sizes
         self.held, self.records = bare(held), records(held)
         device, self.deep = held.clicks.device, source.multiple(widest(held), 8)
-        wished = (tuned.levels, tuned.gradients) if sums(held) <= FEW_SUMS else (3, 2)
+        few = sums(held) <= FEW_SUMS
         module = machine(s, {
             "M": s.members, "R": s.rank, "Q": s.factors, "S": s.slots, "ODDS": s.outs,
             "WIDE": s.columns, "CONTEXT": s.context, "PARTS": parts(held),
             "INFO": info_words(held), "CHUNKS": self.records.shape[1] // 16,
-            "WINDOW": widest(held), "FINE": int(tuned.fine),
-            "LEVELS_PROGRAMS": wished[0], "GRADIENTS_PROGRAMS": wished[1],
+            "WINDOW": widest(held), "FINDERS": finders(held), "REGISTERS": 0 if few else REGISTERS,
         })  # fmt: skip
-        found = torch.zeros(2, dtype=torch.int32, device=device)
-        module.kernel("shared_bytes", 1)((1, 1), found)
-        shared = [int(size) for size in found]
-        self.grids = tuple(
-            processors * max(1, min(SHARED // (size + OWN_SHARED), most))
-            for size, most in zip(shared, wished, strict=True)
-        )
-        self._levels = module.kernel("levels", THREADS, shared[0])
-        self._level = module.kernel("level", 256)
-        self._gradients = module.kernel("gradients", THREADS, shared[1])
+        taken = torch.zeros(1, dtype=torch.int32, device=device)
+        module.kernel("shared_bytes", 1)((1, 1), taken)
+        self.shared = int(taken)
+        self._gradients = module.kernel("gradients", (finders(held) + 1) * GROUP, self.shared)
+        self._settle = module.kernel("settle", 256)
         self._together = module.kernel("together", 256)
+        self._weigh = module.kernel("weigh", 256)
         self._spread = module.kernel("spread", 1024, 4096)
         self._tell = module.kernel("tell", 256)
 
         def room(*shape: int) -> Tensor:
             return torch.zeros(shape, dtype=torch.float32, device=device)
 
+        self.grid, self.several = processors, several
+        slots = processors + s.products if several else 2 * processors
+        told = parts(held) * s.context
         self.blocks = torch.zeros(s.products + 1, dtype=torch.int32, device=device)
-        self.level, self.fell = room(s.products, s.outs), room(s.products, s.outs)
-        self.level_part = room(2 * self.grids[0], 3, s.members)
-        self.table_part = room(2 * self.grids[1], self.deep, s.columns)
-        self.product_part = room(2 * self.grids[1], s.odds)
-        self.told_part = room(self.grids[1], parts(held) * s.context, s.columns)
-        self.bias_part = room(self.grids[1], s.odds + 1)
+        self.settled = room(s.products, s.odds)
+        self.holders = torch.zeros(s.products, 2, dtype=torch.int32, device=device)
+        self.pieces = room(slots, 2, self.deep, s.columns)
+        self.told = room(slots, told, s.columns)
+        self.totals = room(slots, 2 * s.odds)
+        self.pieces_of = torch.zeros(processors, 4, dtype=torch.int32, device=device)
+        self.contexts = room(processors, told, s.columns)
+        self.bias = room(processors, s.odds + 1)
 
     def hold(self, starts: Tensor) -> None:
         """Learns from a batch whose product p begins at starts[p], which stays where it is."""
@@ -122,42 +149,41 @@ class HopperRows:
             told.product,
         )  # fmt: skip
 
-    def _batch(self, table: Tensor, told: Told, order: Tensor, grid: int) -> Batch:
+    def learn(
+        self, table: Tensor, told: Told, order: Tensor, asked: Asked, table_grad: Tensor,
+        loss_to: Tensor, processes: Processes,
+    ) -> None:  # fmt: skip
+        """As TwoPasses.learn."""
+        s, h, to, grid = self.sizes, self.held, told.to, (self.grid, 1)
         read = (
             table, told.weights, told.product, told.bias, order, self.starts, self.blocks,
-            self.records, self.held.first, self.held.count,
+            self.records, h.first, h.count,
         )  # fmt: skip
-        return Batch(*(part.data_ptr() for part in read), self.sizes.products, grid)
-
-    def levels(self, table: Tensor, told: Told, order: Tensor) -> tuple[Tensor, Tensor]:
-        grid, s = self.grids[0], self.sizes
-        batch = self._batch(table, told, order, grid)
-        self._levels((grid, 1), batch, self.level, self.fell, self.level_part)
+        batch = Batch(*(part.data_ptr() for part in read), s.products, self.grid)
+        weighed = Weighed(float(asked.converts), asked.comparison, asked.scale)
+        written = (
+            table_grad, to["product"], self.pieces, self.told, self.totals, self.pieces_of,
+            self.contexts, self.bias,
+        )  # fmt: skip
+        found = Found(*(part.data_ptr() for part in written), int(self.several))
+        self._gradients(grid, batch, weighed, found, h.known, h.code)
         blocks = min(-(-s.products * s.members // 256), 1024)
-        self._level((blocks, 1), batch, self.level, self.fell, self.level_part)
-        return self.level, self.fell
-
-    def gradients(
-        self, table: Tensor, told: Told, order: Tensor, level: Tensor, fell: Tensor,
-        asked: Asked, table_grad: Tensor, loss_to: Tensor,
-    ) -> None:  # fmt: skip
-        grid, s, h, to = self.grids[1], self.sizes, self.held, told.to
-        batch = self._batch(table, told, order, grid)
-        self._gradients(
-            (grid, 1), batch, level, fell, h.known, h.code, float(asked.converts),
-            float(asked.comparison), float(asked.scale), table_grad, self.table_part,
-            to["product"], self.product_part, self.told_part, self.bias_part,
-        )  # fmt: skip
+        self._settle((blocks, 1), batch, found, self.settled, self.holders)
+        if self.several:
+            processes.add(self.settled)
         places = Places.of(to["context"], to["mixing"], to["history"], told.width)
+
+        def spread() -> None:
+            parts = -(-self.contexts[0].numel() // 256)
+            self._weigh((self.grid, parts), weighed, found, self.settled, self.holders)
+            self._spread((s.context + 1, 1), found, self.grid, places, to["bias"], loss_to)
+
         beside(
             order.device,
+            spread,
             lambda: self._together(
-                (min(s.products, 2048), self.deep // 8), batch, self.table_part,
-                self.product_part, h.known, h.code, table_grad, to["product"],
-            ),
-            lambda: self._spread(
-                (s.context + 1, 1), self.told_part, self.bias_part, grid, places, to["bias"],
-                loss_to,
+                (min(s.products, 2048), self.deep // 8), batch, weighed, found, self.settled,
+                self.holders, h.known, h.code,
             ),
         )  # fmt: skip
 

@@ -1,116 +1,191 @@
-// What a quad of threads knows of the slopes of its two rows' log-odds.
-struct Slopes {
-    float click[2][M], term[2][(M + 1) / 2];
+// Slopes of a block's log-odds, found by the warpgroups that take blocks in turn.
 
-    // own: slopes of the thread's row and head.
-    __device__ __forceinline__ Slopes(const float (&own)[M]) {
-        int lane = threadIdx.x & 31, quad = lane & ~3;
-        bool low = !(lane & 2);
+// The slopes of a quad's two rows in terms: own: those of the thread's row and head.
+__device__ __forceinline__ void spread_terms(float (&term)[2][TERMS], const float (&own)[M]) {
+    bool low = !(threadIdx.x & 2);
 #pragma unroll
-        for (int r = 0; r < 2; r++) {
+    for (int g = 0; g < TERMS; g++) {
+        float one = own[2 * g], other = 2 * g + 1 < M ? own[2 * g + 1 < M ? 2 * g + 1 : 0] : 0;
+        float keep = low ? one : other, got = beside(low ? other : one, 2);
+        term[0][g] = low ? keep : got;
+        term[1][g] = low ? got : keep;
+    }
+}
+
+// The slope of row r of the quad's two in a column group; click: those of the row's clicks.
+__device__ __forceinline__ float slope_of(const Forward& forward, const float (&term)[TERMS],
+                                          const float (&click)[M], int g, int r) {
+    constexpr int of_factor = FQ > 0 ? FQ : 1, of_pair = FR > 0 ? FR : 1;
+    if (g < TERMS) return term[g < TERMS ? g : 0];
+    if (g < FACTORS) return click[(g - TERMS) / of_factor] * forward.t(g, r);
+    if (g < PAIRS) return click[(g - FACTORS) / of_pair] * forward.a(g, r);
+    if (g < TOLD) return click[(g - PAIRS) / of_factor] * forward.a(g - PAIRS + TERMS, r);
+    return 0.0f;
+}
+
+// Slopes of a block's rows, of one number each, to shared memory as bf16.
+__device__ __forceinline__ void store_slopes(u32 to, const float (&own)[M],
+                                             const Forward& forward) {
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5 & 3;
+    u32 row = to + 2 * warp * 128 + (lane & 7) * 16, at = row + (lane >> 3) * 1024;
+    float term[2][TERMS];
+    spread_terms(term, own);
 #pragma unroll
-            for (int m = 0; m < M; m++) click[r][m] = from(own[m], quad + 2 * r);
+    for (int r = 0; r < 2; r++) {
+        float click[M];
 #pragma unroll
-            for (int g = 0; g < TERMS; g++) {
-                float x = from(own[2 * g], quad + 2 * r + (lane & 1));
-                float y = 2 * g + 1 < M
-                              ? from(own[2 * g + 1 < M ? 2 * g + 1 : 0], quad + 2 * r + (lane & 1))
-                              : 0.0f;
-                term[r][g] = low ? x : y;
+        for (int m = 0; m < M; m++) click[m] = from(own[m], (lane & ~3) + 2 * r);
+#pragma unroll
+        for (int n = 0; n < NS / 8; n += 4) {
+            u32 both[4];
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                both[i] = halves(slope_of(forward, term[r], click, 2 * (n + i), r),
+                                 slope_of(forward, term[r], click, 2 * (n + i) + 1, r));
+            if (n + 3 < NS / 8)
+                store4(at + r * 128 + n * 1024, both[0], both[1], both[2], both[3]);
+            else {
+#pragma unroll
+                for (int i = 0; i < NS / 8 - n; i++)
+                    store1(row + r * 128 + (n + i) * 1024, both[i]);
             }
-        }
-    }
-
-    // The slope of row r in a column group.
-    __device__ __forceinline__ float of(const Forward& forward, int g, int r) const {
-        constexpr int of_factor = FQ > 0 ? FQ : 1, of_pair = FR > 0 ? FR : 1;
-        if (g < TERMS) return term[r][g];
-        if (g < FACTORS) return click[r][(g - TERMS) / of_factor] * forward.t(g, r);
-        if (g < PAIRS) return click[r][(g - FACTORS) / of_pair] * forward.a(g, r);
-        if (g < TOLD) return click[r][(g - PAIRS) / of_factor] * forward.a(g - PAIRS + TERMS, r);
-        return 0.0f;
-    }
-};
-
-// Slopes of a block's rows in shared memory.
-__device__ __forceinline__ void store(u32 to, const Slopes& slopes, const Forward& forward) {
-    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-    u32 row = to + (2 * warp + ((lane >> 3) & 1)) * 128 + (lane & 7) * 16,
-        at = row + (lane >> 4) * 1024;
-#pragma unroll
-    for (int n = 0; n < NS / 8; n += 2) {
-        u32 high[2][2], low[2][2];
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-            int g = 2 * (n + i);
-#pragma unroll
-            for (int r = 0; r < 2; r++)
-                high[i][r] =
-                    halves(slopes.of(forward, g, r), slopes.of(forward, g + 1, r), low[i][r]);
-        }
-        if (n + 1 < NS / 8) {
-            store4(at + n * 1024, high[0][0], high[0][1], high[1][0], high[1][1]);
-            if (FINE)
-                store4(at + SLOPES_PART + n * 1024, low[0][0], low[0][1], low[1][0], low[1][1]);
-        } else {
-            store2(row + n * 1024, high[0][0], high[0][1]);
-            if (FINE) store2(row + SLOPES_PART + n * 1024, low[0][0], low[0][1]);
         }
     }
 }
 
-// The sums over a block's rows of slopes, by what rows show: elements, then contexts.
-struct Sums {
-    float sum[TILES][NS / 2];
-
-    // Begins to add; matrix: of the stage.
-    __device__ __forceinline__ void add(u32 matrix, u32 slopes_at) {
-        Matrix seen = cores(matrix, 128, 1024), slopes = cores(slopes_at, 128, 1024);
-        arrive();
-#pragma unroll
-        for (int half = 0; half < HALVES; half++) {
-#pragma unroll
-            for (int k = 0; k < BLOCK / 16; k++) {
-#pragma unroll
-                for (int tile = 0; tile < TILES; tile++)
-                    product_slopes_turned(sum[tile], seen.at(tile * 8192 + k * 256),
-                                          slopes.at(half * SLOPES_PART + k * 256));
-            }
-        }
-        commit();
-    }
-
-    // What the i-th number of a tile is summed over: elements from 0, then contexts from ELEMENTS.
-    static __device__ __forceinline__ int row_of(int tile, int i) {
-        int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-        return tile * 64 + warp * 16 + (i & 2) * 4 + (lane >> 2);
-    }
-    static __device__ __forceinline__ int column_at(int i) {
-        return (i >> 2) * 8 + (threadIdx.x & 3) * 2 + (i & 1);
-    }
-
-    // Writes the elements' sums and begins them anew.
-    __device__ __forceinline__ void flush(float* to, int held, const int* column) {
-#pragma unroll
-        for (int tile = 0; tile < TILES; tile++) {
-#pragma unroll
-            for (int i = 0; i < NS / 2; i++) {
-                int k = row_of(tile, i), j = column[column_at(i)];
-                if (k < held && j >= 0) to[k * WIDE + j] = sum[tile][i];
-                if (k < ELEMENTS) sum[tile][i] = 0;
-            }
-        }
-    }
-
-    // Writes the contexts' sums.
-    __device__ __forceinline__ void flush_told(float* to, const int* column) const {
-#pragma unroll
-        for (int tile = 0; tile < TILES; tile++) {
-#pragma unroll
-            for (int i = 0; i < NS / 2; i++) {
-                int c = row_of(tile, i) - ELEMENTS, j = column[NS + column_at(i)];
-                if (c >= 0 && c < PARTS * CONTEXT && j >= 0) to[c * WIDE + j] = sum[tile][i];
-            }
-        }
+// Gates of a program: a finder's slopes and rows are there (`ready`), were summed up (`freed`).
+struct Gates {
+    u32 at;
+    __device__ __forceinline__ u32 ready(int finder) const { return at + 16 * finder; }
+    __device__ __forceinline__ u32 freed(int finder) const { return at + 16 * finder + 8; }
+    __device__ __forceinline__ void set() const {
+        for (int i = 0; i < 2 * FINDERS; i++) gate_of(at + 8 * i, 4);
     }
 };
+
+// How losses are weighed.
+struct Asked {
+    float converts, comparison, scale;
+};
+
+// Finds the slopes of a program's blocks begin + finder, and on by FINDERS: A, of the likelihood
+// and of clicks in the comparison; B, a row's part of its product's mass, whose weight is known
+// when the product ends.
+__device__ __forceinline__ void find_slopes(const Batch& b, const Asked& asked, char* memory,
+                                            u32 shared, int begin, int end) {
+    int finder = from((int)threadIdx.x / GROUP, 0), lane = threadIdx.x & 31,
+        warp = threadIdx.x >> 5 & 3;
+    bool click = !(lane & 1);
+    Gates gates = {shared + GATES_AT};
+    const int* column = (const int*)(memory + COLUMNS_AT);
+    float* sums = (float*)(memory + SUMS_AT) + (finder * 8 + warp) * SUMS;
+    float* own_terms = (float*)(memory + OWN_AT) + finder * (2 * up(M, 4));
+    u32 window = shared + WINDOWS_AT + finder * (2 * WINDOW_PART),
+        to = shared + SLOPES_AT + finder * (2 * SLOPES_PART),
+        stages = shared + STAGES_AT + finder * (2 * STAGE), matrix = Forward::rows_of(stages);
+    const char* rows = memory + STAGES_AT + finder * (2 * STAGE) + INFO_AT +
+                       (warp * 16 + (lane >> 2) + (lane & 2) * 4) * (INFO * 16);
+    float whole_scale = asked.scale * (click ? 1.0f - asked.comparison : asked.converts),
+          weighed = click ? asked.comparison * asked.scale : 0.0f, lost = 0;
+    // Of a product, by row and head: sums of slopes; of masses in lanes of clicks, of clicks in
+    // others.
+    float product[M], apart[M];
+    Copier copier(stages);
+    Ones ones(stages);
+    Ones::Places before;
+    int own = -1;
+    u32 turn = 0;
+    Run run = {-1, 0};
+    if (begin + finder < end) {
+        run = run_of(b, begin + finder);
+        copier.seek(b, run, begin + finder);
+        copier.copy(b, 0);
+        copies_end();
+    }
+    __syncthreads();  // columns and contexts' weights are there
+    for (int block = begin + finder; block < end; block += FINDERS) {
+        if (run.p != own) {
+            own = run.p;
+            meet();
+            load_table<KW, KW, N>(window, WINDOW_PART, b.table + (long long)b.first[own] * WIDE,
+                                  b.count[own], column);
+            int o = threadIdx.x & (GROUP - 1);
+            if (o < 2 * M)
+                own_terms[o % M + o / M * up(M, 4)] =
+                    -LOG2_E * (b.bias[o] + b.product[(long long)own * ODDS + o]);
+            seen_by_units();
+            meet();
+#pragma unroll
+            for (int m = 0; m < M; m++) product[m] = apart[m] = 0;
+        }
+        int stage = turn & 1 ? STAGE : 0, next = block + FINDERS;
+        bool last = next >= end || next >= run.end;
+        if (!last)
+            copier.go(b, FINDERS);
+        else if (next < end) {
+            advance(b, next, run);
+            copier.seek(b, run, next);
+        }
+        copies_there();
+        __syncwarp();
+        Ones::Places places = ones.places(stage);
+        ones.write(stage, places, 0x3F80);
+        __syncwarp();
+        Forward forward;
+        forward.find(window, shared + TOLD_AT, matrix + stage);
+        float slope[M], mass[M];
+        forward.odds(slope);
+        float row[up(5 + M, 4)];
+        load_row(row, rows + stage);
+        float own_term[up(M, 4)];
+        load_row(own_term, (const char*)(own_terms + (click ? 0 : up(M, 4))));
+        float events = click ? row[0] : row[2], trials = click ? row[1] : row[0],
+              whole = whole_scale * (click ? row[3] : row[4]), counted = row[0] * row[3],
+              exposed = click ? fmaxf(row[1], 1e-9f) * row[3] : 0.0f, fell = click ? 0.0f : counted;
+        counted *= weighed;
+#pragma unroll
+        for (int m = 0; m < M; m++) {
+            // In powers of 2: u less the log-odds.
+            float odds = LOG2_E * slope[m], u = own_term[m] - odds, rest = 1.0f + exp2_of(u);
+            float share = row[5 + m] * whole, off = share * (trials * over(rest) - events),
+                  within = row[5 + m] * counted;
+            lost += share * (trials * (log2_of(rest) - u) + events * u);
+            lost -= within * odds;
+            product[m] += off;
+            mass[m] = row[5 + m] * exposed * exp2_of(odds);
+            apart[m] += mass[m];
+            apart[m] += row[5 + m] * fell;
+            slope[m] = off - within;
+        }
+        if (last) {
+#pragma unroll
+            for (int m = 0; m < M; m++) {
+                float one = product[m], other = apart[m];
+#pragma unroll
+                for (int d = 2; d < 32; d *= 2) one += beside(one, d), other += beside(other, d);
+                if (lane < 2) {
+                    float* mine = sums + (turn & 1) * (4 * SUMS) + lane * M + m;
+                    mine[0] = one;
+                    mine[2 * M] = other;
+                }
+            }
+        }
+        if (turn > 0) {
+            wait_at(gates.freed(finder), (turn - 1) & 1);
+            ones.write(STAGE - stage, before, 0);
+            __syncwarp();
+        }
+        before = places;
+        if (next < end) copier.copy(b, STAGE - stage);
+        copies_end();
+        store_slopes(to, slope, forward);
+        store_slopes(to + SLOPES_PART, mass, forward);
+        seen_by_units();
+        come_to(gates.ready(finder));
+        turn++;
+    }
+    lost *= LN_2;
+#pragma unroll
+    for (int d = 1; d < 32; d *= 2) lost += beside(lost, d);
+    if (lane == 0) ((float*)(memory + LOSSES_AT))[threadIdx.x >> 5] = lost;
+}

@@ -25,7 +25,8 @@ def widths(sizes: Sizes) -> tuple[int, int, int]:
 
 def text(sizes: Sizes) -> str:
     """All of it; sizes come as the compiler's definitions."""
-    matrix = "".join(map(product, PRODUCTS, widths(sizes)))
+    own, told, slopes = widths(sizes)
+    matrix = "".join(map(product, PRODUCTS, (own, told, 2 * slopes)))
     return whole(part(INSTRUCTIONS), matrix)
 
 
@@ -34,7 +35,7 @@ def whole(instructions: str, matrix: str) -> str:
     parts = [part("sizes"), instructions, matrix]
     return "\n".join(
         parts
-        + [part(name) for name in ("rows", "forward", "levels", "slopes", "gradients", "sums")]
+        + [part(name) for name in ("rows", "forward", "slopes", "sums", "gradients", "pieces")]
     )
 
 
