@@ -147,7 +147,7 @@ def placed(
     rows = len(out)
     table_kernels().placed[(-(-rows // ROWS),)](
         dense, dense_weights, own, own_id, shared, shared_id, words, slot_terms, slot, out, rows,
-        dense.shape[1], sizes.width, M=sizes.members, R=sizes.rank, Q=sizes.factors,
+        dense.shape[1], width=sizes.width, M=sizes.members, R=sizes.rank, Q=sizes.factors,
         W=sizes.columns, O=sizes.outs, ROWS=ROWS, DEEP=16, KIND=kind_of(out.device)[0],
     )  # fmt: skip
 
@@ -158,7 +158,7 @@ def unplaced(
     """The gradient of the sum in `placed`, and its rows in the ids' gradient."""
     rows = len(grad)
     table_kernels().unplaced[(-(-rows // ROWS),)](
-        grad, table, own_id, own_grad, out, rows, sizes.width, M=sizes.members, R=sizes.rank,
+        grad, table, own_id, own_grad, out, rows, width=sizes.width, M=sizes.members, R=sizes.rank,
         Q=sizes.factors, W=sizes.columns, O=sizes.outs, ROWS=ROWS, KIND=kind_of(grad.device)[0],
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ from model.reward.fused.told import Told
 from model.reward.network import RewardNetwork
 from model.reward.rows import Rows
 
-CHUNKS = 128  # parts of the elements whose outer products are summed side by side
+FEWEST, MOST = 128, 1024  # parts of the elements whose outer products are summed side by side
 
 
 class Elements:
@@ -49,12 +49,13 @@ class Elements:
         self.slot_of = pool_of(inputs.slot, every, ones, len(network.slot))
         self.own_id, self.shared_id = inputs.own.int(), inputs.shared.int()
         self.slot_id = inputs.slot.int()
-        self.chunk = -(-count // CHUNKS)
+        chunks = min(max(count // 1024, FEWEST), MOST)
+        self.chunks, self.chunk = chunks, -(-count // chunks)
         self.dense, self.smooth = self._padded(inputs.dense), self._padded(inputs.smooth)
         self.words = torch.zeros(count, sizes.outs, device=device)
         self.table = torch.zeros(count, sizes.columns, device=device)
         self.table_grad = torch.zeros(count, sizes.columns, device=device)
-        self.found_grad = torch.zeros(CHUNKS * self.chunk, sizes.width, device=device)
+        self.found_grad = torch.zeros(chunks * self.chunk, sizes.width, device=device)
 
     def placed(self) -> None:
         """Writes the table."""
@@ -100,20 +101,20 @@ class Elements:
             to["own"].zero_()
             to["own"][self.own_id.long()] = found
         pooled(self.shared_of, found, to["shared"], sizes.width)
-        _outer(self.dense, self.found_grad, to["dense"])
+        _outer(self.chunks, self.dense, self.found_grad, to["dense"])
         if self.smooth.shape[1]:
-            _outer(self.smooth, self.found_grad[:, : sizes.odds], to["smooth"])
+            _outer(self.chunks, self.smooth, self.found_grad[:, : sizes.odds], to["smooth"])
 
     def _padded(self, part: Tensor) -> Tensor:
-        whole = part.new_zeros(CHUNKS * self.chunk, part.shape[1])
+        whole = part.new_zeros(self.chunks * self.chunk, part.shape[1])
         whole[: len(part)] = part
         return whole
 
 
-def _outer(left: Tensor, right: Tensor, out: Tensor) -> None:
-    """left^T right, in a fixed order; left and right have CHUNKS parts of one size."""
-    rows = len(left) // CHUNKS
-    a, b = (part.reshape(CHUNKS, rows, part.shape[1]) for part in (left, right))
+def _outer(parts: int, left: Tensor, right: Tensor, out: Tensor) -> None:
+    """left^T right, in a fixed order; left and right have so many parts of one size."""
+    rows = len(left) // parts
+    a, b = (part.reshape(parts, rows, part.shape[1]) for part in (left, right))
     torch.sum(torch.bmm(a.transpose(1, 2), b), 0, out=out)
 
 

@@ -90,9 +90,9 @@ def pooled_runs(
 
 @triton.jit
 def placed(
-    dense, dense_weights, own, own_id, shared, shared_id, words, slot_terms, slot, out, N, F, width,
-    M: tl.constexpr, R: tl.constexpr, Q: tl.constexpr, W: tl.constexpr, O: tl.constexpr,
-    ROWS: tl.constexpr, DEEP: tl.constexpr, KIND: tl.constexpr,
+    dense, dense_weights, own, own_id, shared, shared_id, words, slot_terms, slot, out, N, F,
+    width: tl.constexpr, M: tl.constexpr, R: tl.constexpr, Q: tl.constexpr, W: tl.constexpr,
+    O: tl.constexpr, ROWS: tl.constexpr, DEEP: tl.constexpr, KIND: tl.constexpr,
 ):  # fmt: skip
     """out (N, W): the table of what elements contribute, half their squared pairs taken off."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -127,9 +127,9 @@ def placed(
 
 @triton.jit
 def unplaced(
-    table_grad, table, own_id, own_grad, found_grad, N, width,
-    M: tl.constexpr, R: tl.constexpr, Q: tl.constexpr, W: tl.constexpr, O: tl.constexpr,
-    ROWS: tl.constexpr, KIND: tl.constexpr,
+    table_grad, table, own_id, own_grad, found_grad, N,
+    width: tl.constexpr, M: tl.constexpr, R: tl.constexpr, Q: tl.constexpr, W: tl.constexpr,
+    O: tl.constexpr, ROWS: tl.constexpr, KIND: tl.constexpr,
 ):  # fmt: skip
     """found_grad (N, width): the gradient of what was added up in `placed`; own_grad: its rows."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
