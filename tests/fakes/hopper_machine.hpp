@@ -68,6 +68,7 @@ static void meet(Barrier& b, int count) {
 }
 static void __syncthreads() { meet(whole, threads); }
 static void meet() { meet(groups[running / 128], 128); }
+static void meet_all() { meet(whole, threads); }
 static void __syncwarp() { meet(warps[running / 32], 32); }
 
 static float __uint_as_float(u32 x) {

@@ -45,6 +45,11 @@ __device__ __forceinline__ void meet() {
     asm volatile("bar.sync %0, 128;" ::"r"(1 + threadIdx.x / GROUP) : "memory");
 }
 
+// All threads of the program meet, wherever each warpgroup is.
+__device__ __forceinline__ void meet_all() {
+    asm volatile("bar.sync 15, %0;" ::"n"(THREADS) : "memory");
+}
+
 // A gate (mbarrier): opens each time that so many have come to it.
 __device__ __forceinline__ void gate_of(u32 gate, int count) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(gate), "r"(count) : "memory");

@@ -102,7 +102,7 @@ __device__ __forceinline__ void find_slopes(const Batch& b, const Asked& asked, 
         copier.copy(b, 0);
         copies_end();
     }
-    __syncthreads();  // columns and contexts' weights are there
+    meet_all();  // columns and contexts' weights are there
     for (int block = begin + finder; block < end; block += FINDERS) {
         if (run.p != own) {
             own = run.p;

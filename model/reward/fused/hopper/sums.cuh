@@ -176,7 +176,7 @@ __device__ __forceinline__ void sum_slopes(const Batch& b, const Asked& asked, c
     meet();
     load_table<KC, CONTEXT, NT>(shared + TOLD_AT, TOLD_PART, b.told, PARTS * CONTEXT, column);
     seen_by_units();
-    __syncthreads();  // finders wait for columns and contexts' weights
+    meet_all();  // finders wait for columns and contexts' weights
     int* held = found.held + 4 * blockIdx.x;
     float* bias = (float*)(memory + BIAS_AT);
     Sums sum;
