@@ -34,7 +34,8 @@ run: install  ## simulate a week of the shop (or SOURCE=upworthy DATA=file), do 
 	@BIN=$(BIN) SOURCE=$(SOURCE) DATA='$(DATA)' DS=$(DS) IMPRESSIONS=$(IMPRESSIONS) SERVICES='$(SERVICES)' sh examples/run.sh
 
 test: install  ## the whole test suite, by JOBS=2 workers, a file at a time each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 image: install  ## the steps' image by docker, podman or buildah (BASE=NAME@sha256:..., VARIANT=gpu)
 	$(BIN)/python -m images --tag $(IMAGE) --variant $(VARIANT) $(if $(BASE),--base '$(BASE)') \
