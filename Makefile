@@ -6,6 +6,7 @@ STAMP  := $(VENV)/.installed
 SOURCE ?= storefront
 DS     ?= 2026-11-22
 IMPRESSIONS ?= 200000
+JOBS   ?= 2
 export UV_FIND_LINKS := $(if $(UV_FIND_LINKS),$(UV_FIND_LINKS),$(PIP_FIND_LINKS))
 export UV_COMPILE_BYTECODE := 1
 
@@ -32,8 +33,9 @@ install: $(STAMP)  ## build the environment in .venv (genco is .venv/bin/genco)
 run: install  ## simulate a week of the shop (or SOURCE=upworthy DATA=file), do the day, say what came of it
 	@BIN=$(BIN) SOURCE=$(SOURCE) DATA='$(DATA)' DS=$(DS) IMPRESSIONS=$(IMPRESSIONS) SERVICES='$(SERVICES)' sh examples/run.sh
 
-test: install  ## the whole test suite
-	$(BIN)/python -m pytest
+test: install  ## the whole test suite, by JOBS=2 workers, a file at a time each
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 image: install  ## the steps' image by docker, podman or buildah (BASE=NAME@sha256:..., VARIANT=gpu)
 	$(BIN)/python -m images --tag $(IMAGE) --variant $(VARIANT) $(if $(BASE),--base '$(BASE)') \

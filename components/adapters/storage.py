@@ -167,6 +167,14 @@ class LocalStorage:
         return str(self._at(path))
 
 
+@cache
+def _interfaces() -> Any:
+    """boto3's own descriptions of S3, megabytes of JSON that a process needs to read but once."""
+    from botocore.session import Session
+
+    return Session().get_component("data_loader")
+
+
 class S3Storage:
     """Objects of an S3 bucket below a prefix; downloads are kept by version tag for the process."""
 
@@ -183,11 +191,14 @@ class S3Storage:
     def _connect(self) -> Any:
         import boto3
         from botocore.config import Config
+        from botocore.session import Session
 
         retries = {"max_attempts": 5, "mode": "standard"}
         settings = Config(retries=retries, connect_timeout=5, read_timeout=60)  # type: ignore[arg-type]
         region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
-        session = boto3.session.Session()  # the default one keeps the first credentials it saw
+        core = Session()  # boto3's default session keeps the first credentials it saw
+        session = boto3.session.Session(botocore_session=core)
+        core.register_component("data_loader", _interfaces())
         return session.client("s3", endpoint_url=self.endpoint, config=settings, region_name=region)
 
     def _key(self, path: str) -> str:

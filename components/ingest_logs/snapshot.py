@@ -47,8 +47,9 @@ def _read(file: LogFile) -> pa.Table:
             table = pq.ParquetFile(file.local).read()
     except (pa.ArrowException, OSError, EOFError) as error:
         raise Refused(
-            f"{file.path} of the catalog ({file.size:,} bytes) cannot be read: {first_line(error)}; "
-            "expected a whole Parquet or JSON Lines file whose ids are text: write the snapshot again"
+            f"{file.path} of the catalog ({file.size:,} bytes) cannot be read: "
+            f"{first_line(error, file)}; expected a whole Parquet or JSON Lines file whose ids are "
+            "text: write the snapshot again"
         ) from error
     _check(file, table, needed)
     for name in texts:

@@ -63,7 +63,7 @@ def broken_parquet(file: LogFile, error: Exception) -> str:
     """The sentence of a file that is no Parquet, or whose pages are damaged."""
     named = file.path.endswith((".parquet", ".pq"))
     other = "" if named else f", and its name does not end like JSON Lines ({JSON_ENDINGS[0]})"
-    why = first_line(error).replace(str(file.local), file.path)
+    why = first_line(error, file)
     return (
         f"{file.path} ({file.size:,} bytes) is not a whole Parquet file{other}: {why}; expected a "
         f"complete file: {_AGAIN}"
@@ -108,5 +108,9 @@ def damaged(database: "duckdb.DuckDBPyConnection", files: Iterable[LogFile]) -> 
     return found
 
 
-def first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:160]
+def first_line(error: Exception, *files: LogFile) -> str:
+    """The first line of what a library said, cut short, with the files' own names in it."""
+    line = str(error).splitlines()[0]
+    for file in files:  # before the cut, which may go through the middle of a name
+        line = line.replace(str(file.local), file.path)
+    return line[:160]

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from message_places import webhook
 from mlflow import MlflowClient
+from own_ports import free_port
 from service_place import Place, require, started
 from small_shop import DS, write_config, write_shop
 
@@ -161,10 +161,8 @@ def test_mlflow_itself_tells_of_an_alias_that_was_moved_by_hand(
     config.write_text(config.read_text().replace("name: small", "name: heard"))
     desk = deciding.open_desk(config, "anna")
     desk.registry.register("s3://genco/bundle", {FINGERPRINT: "f"}, {"log_loss": 0.2}, {})
-    with webhook() as hook, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-        free.close()
+    with webhook() as hook:
+        port = str(free_port())
         secret = {"GENCO_MLFLOW_WEBHOOK_SECRET": "a secret of one test"}
         told = {**os.environ, **secret, "GENCO_WEBHOOK_URL": hook.url}
         listen = ["notify", "--config", str(config), "--listen", "--port", port]

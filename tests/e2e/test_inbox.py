@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+from own_ports import free_port
 from small_shop import DS, write_config, write_shop
 
 from components.promotion import decision_path
@@ -37,9 +37,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
     desk.storage.write(path, json.dumps(decision).encode())
     users = root / "users.json"
     users.write_text(json.dumps({"anna": hashed(PASSWORD), "scheduler": hashed(PASSWORD)}))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).parent / "genco"), "inbox", "--config", str(config)]
     process = subprocess.Popen([*command, "--users", str(users), "--port", str(port)])
     url = f"http://127.0.0.1:{port}"
@@ -52,7 +50,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
 
 
 def _wait(url: str, process: subprocess.Popen) -> None:
-    for _ in range(200):
+    for _ in range(600):
         assert process.poll() is None, "the inbox ended by itself"
         try:
             if httpx.get(f"{url}/healthz").status_code == 200:

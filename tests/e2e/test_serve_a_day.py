@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from types import SimpleNamespace
 import httpx
 import numpy as np
 import pytest
+from own_ports import free_port
 from small_shop import DS, write_config, write_shop
 
 from components.adapters.registry import CHAMPION
@@ -52,9 +52,7 @@ def server(place: SimpleNamespace) -> Iterator[SimpleNamespace]:
 @contextlib.contextmanager
 def serving(place: SimpleNamespace, log: str) -> Iterator[SimpleNamespace]:
     """`genco serve` in a process of its own, which looks for a new champion twice a second."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     served = place.root / log
     command = [str(Path(sys.executable).parent / "genco"), "serve", "--config", str(place.config)]
     command += ["--port", str(port), "--log-to", str(served), "--poll", "0.5"]

@@ -1,10 +1,11 @@
 """A function of a test run by several processes at once, joined as torchrun joins them."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
+
+from own_ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
@@ -25,10 +26,8 @@ def surroundings() -> dict[str, str]:
 
 def together(count: int, module: str, function: str, *words: str) -> None:
     """`function(processes, *words)` of a test's module, in `count` processes on loopback."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    given = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count)}
+    given = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    given["WORLD_SIZE"] = str(count)
     started = [
         subprocess.Popen(
             [sys.executable, "-c", SCRIPT, module, function, *words],

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import shlex
 import shutil
 import subprocess
@@ -14,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from own_ports import free_ports
 
-from services.ports import DEFAULTS, is_free, listened, variable
+from services.ports import variable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = {"redis": "redis-server", "postgres": "postgresql", "mlflow": "postgresql"}
@@ -67,18 +67,6 @@ class Place:
             return Path(os.readlink(f"/proc/{pid}/cwd"))
         except OSError:
             return Path("/gone")
-
-
-def free_ports() -> dict[str, int]:
-    """Below those that Linux gives to outgoing connections, and never the defaults."""
-    rng, found = random.Random(os.getpid()), dict[str, int]()
-    while len(found) < len(DEFAULTS):
-        port, name = rng.randrange(10_100, 22_000), list(DEFAULTS)[len(found)]
-        if port not in {*DEFAULTS.values(), *found.values()} and all(
-            map(is_free, listened(name, port))
-        ):
-            found[name] = port
-    return found
 
 
 def is_installed(name: str) -> bool:

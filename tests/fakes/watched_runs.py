@@ -36,14 +36,17 @@ class Run:
     def events(self, patience: float = 120) -> Iterator[dict[str, Any]]:
         """Its log lines as they come, until it has ended."""
         with self.log.open() as stream:
-            ends = time.monotonic() + patience
+            ends, line = time.monotonic() + patience, ""
             while time.monotonic() < ends:
-                line = stream.readline()
-                if line.startswith('{"at"') and line.endswith("\n"):
-                    yield json.loads(line)
-                elif not line and not self.process.is_alive():
+                ended = not self.process.is_alive()  # asked first: it may write and end in between
+                line += stream.readline()
+                if line.endswith("\n"):
+                    if line.startswith('{"at"'):
+                        yield json.loads(line)
+                    line = ""
+                elif ended:
                     return
-                elif not line:
+                else:
                     time.sleep(0.005)
         raise TimeoutError(f"the day did not end: {self.log.read_text()[-2000:]}")
 

@@ -169,6 +169,18 @@ def test_a_file_that_is_something_else_blocks_the_day_by_name(good: Path, name: 
     assert bags(good, "judged") == GOOD
 
 
+def test_a_long_way_to_a_broken_file_is_not_told(tmp_path: Path) -> None:
+    """What a library says is cut short, also where the cut goes through the file's name."""
+    far = tmp_path / ("far" * 50)
+    far.mkdir()
+    write_catalog(far)
+    write_good_day(far)
+    path = add(far, "columns.parquet", MISNAMED["columns.parquet"][0])
+    (sentence,) = validated(far).summary["reasons"]
+    assert path in sentence
+    assert "farfar" not in sentence
+
+
 @pytest.mark.parametrize("compression", ["zstd", "snappy", "none"])
 def test_bytes_that_turned_over_in_parquet_never_end_a_run_without_a_verdict(
     good: Path, compression: str

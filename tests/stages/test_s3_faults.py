@@ -125,6 +125,24 @@ def test_a_ledger_whose_answer_was_lost_holds_the_entry_once(faulty, store) -> N
     assert ledger.lag() == 0
 
 
+def test_another_place_has_its_own_credentials_and_reads_nothing_of_boto3_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from botocore.loaders import JSONFileLoader
+
+    def refused(*_: object) -> None:
+        raise AssertionError("a description was read again")
+
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a secret")
+    for who in ("first", "second"):
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", who)
+        url = S3Storage("s3://one/place", "http://127.0.0.1:9")._client.generate_presigned_url(
+            "get_object", Params={"Bucket": "one", "Key": "place"}
+        )
+        assert f"AWSAccessKeyId={who}" in url
+        monkeypatch.setattr(JSONFileLoader, "load_file", refused)
+
+
 DAYS = [f"2026-03-{n:02d}" for n in range(5, 11)]
 SETTINGS = {
     "slots": tiny_logs.SLOTS,

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from service_place import free_ports
+from own_ports import free_port
 
 from components.adapters.feature_store import FeatureDoor
 from components.adapters.storage import Storage, open_storage
@@ -91,7 +91,7 @@ def test_an_older_day_of_the_same_champion_is_left_out_and_a_rollback_is_not(pla
 
 
 def test_a_server_that_is_down_is_named_with_what_to_do_and_without_its_secret(tmp_path) -> None:
-    port = free_ports()["redis"]
+    port = free_port("redis")
     door = FeatureDoor(tmp_path / "feast", "down", redis=f"127.0.0.1:{port},password=hush")
     storage = open_storage(str(tmp_path / "store"))
     with pytest.raises(Failed, match=rf"Redis 127\.0\.0\.1:{port} cannot be read") as told:

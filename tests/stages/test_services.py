@@ -16,7 +16,8 @@ from signal import SIGKILL, SIGTERM
 from typing import Any
 
 import pytest
-from service_place import Place, free_ports, require, started
+from own_ports import free_ports
+from service_place import Place, require, started
 
 from components.errors import Failed, WrongUse
 from services import process

@@ -290,10 +290,11 @@ def test_the_best_is_above_the_logging_policy_which_is_above_uniform(seed: int) 
 
 
 def digests(root: Path) -> dict[str, str]:
+    files = {file.relative_to(root): file for file in sorted(root.rglob("*")) if file.is_file()}
     return {
-        file.relative_to(root).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(root.rglob("*"))
-        if file.is_file() and "store" not in file.parts and "work" not in file.parts
+        name.as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for name, file in files.items()
+        if "store" not in name.parts and "work" not in name.parts
     }
 
 
