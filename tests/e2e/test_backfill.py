@@ -122,7 +122,7 @@ def test_every_day_sent_one_message(filled, told_of: Webhook) -> None:
     _, _, told = filled
     sent = [message["metadata"]["event_payload"] for message in told_of.taken]
     wanted = {day["ds"]: (day["state"], day["version"]) for day in told["days"]}
-    assert sorted(one["ds"] for one in sent) == FILLED
+    assert sorted(one["ds"] for one in sent) == FILLED, [m["text"] for m in told_of.taken]
     assert {one["ds"]: (one["status"], one["version"]) for one in sent} == wanted
 
 
