@@ -138,12 +138,11 @@ def _end(order: Order, ds: str) -> Ended:
         return Ended(ds, SKIPPED, was["version"], said, 0.0)
     order.watch(f"ds={ds}: begins")
     began = time.perf_counter()
-    told = _run(order, ds, force)
-    for _ in range(RACES):
-        if told.get("kind") != "CONFLICT":
+    for left in reversed(range(RACES + 1)):
+        told = _run(order, ds, force, again=left > 0)
+        if told.get("kind") != "CONFLICT" or not left:
             break
         order.watch(f"ds={ds}: lost a race, runs again")
-        told = _run(order, ds, force)
     ended = _ended(ds, told, round(time.perf_counter() - began, 1), force)
     order.watch(f"ds={ds}: {ended.state} after {ended.seconds} s")
     return ended
@@ -157,9 +156,9 @@ def _ended(ds: str, told: dict[str, Any], seconds: float, force: bool) -> Ended:
     return Ended(ds, told["verdict"] or FAILED, told["version"], reason, seconds, force)
 
 
-def _run(order: Order, ds: str, force: bool) -> dict[str, Any]:
+def _run(order: Order, ds: str, force: bool, again: bool) -> dict[str, Any]:
     work = order.work / "backfill" / f"ds={ds}"
-    job = job_of(order.plan, ds, str(_own_folder(order.work, work)), force)
+    job = job_of(order.plan, ds, str(_own_folder(order.work, work)), force, again)
     with (work / "log.txt").open("w") as log:
         child = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "pipelines.one_day"],

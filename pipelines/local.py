@@ -51,15 +51,19 @@ class Stopwatch:
             self.seconds[stage.NAME] = round(time.perf_counter() - began, 3)
 
 
-def run_day(plan: str, ds: str, until: str | None, watch: Watch, afresh: bool = False) -> Summary:
+def run_day(
+    plan: str, ds: str, until: str | None, watch: Watch, afresh: bool = False, again: bool = False
+) -> Summary:
     """Runs the day, or up to and including stage `until`; a refused day is a BLOCKED summary.
 
-    `afresh` judges again what was judged before.
+    `afresh` judges again what was judged before; `again`: a day that loses a race is run again by
+    who asked, so that nobody is told of it (Conflict).
     """
     day = day_of(plan, ds)
     clock = Stopwatch(watch)
     summary = Summary(ds)
     failed: str | None = "it was interrupted"
+    silent = False
     try:
         try:
             _stages(day, plan, until, clock, summary, afresh)
@@ -71,11 +75,11 @@ def run_day(plan: str, ds: str, until: str | None, watch: Watch, afresh: bool = 
             summary.next = f"repair what the reason names, then run ds={ds} again"
         failed = None
     except Exception as error:
-        failed = str(error)
+        failed, silent = str(error), again and isinstance(error, Conflict)
         raise
     finally:
         summary.seconds = clock.seconds
-        if until is None or failed is not None:
+        if not silent and (until is None or failed is not None):
             _tell(day, plan, failed, clock, summary)
     return summary
 

@@ -13,11 +13,11 @@ from typing import Any, TextIO
 from components.errors import GencoError
 
 
-def job_of(plan: str, ds: str, work: str, afresh: bool) -> str:
-    """The line that `main` reads: the plan with the day's own work folder."""
+def job_of(plan: str, ds: str, work: str, afresh: bool, again: bool) -> str:
+    """The line that `main` reads: the plan with the day's own work folder; as local.run_day."""
     place = {**json.loads(plan)["place"], "work": work}
     told = json.dumps({**json.loads(plan), "place": place})
-    return json.dumps({"plan": told, "ds": ds, "afresh": afresh}) + "\n"
+    return json.dumps({"plan": told, "ds": ds, "afresh": afresh, "again": again}) + "\n"
 
 
 def done(line: str) -> dict[str, Any]:
@@ -25,8 +25,9 @@ def done(line: str) -> dict[str, Any]:
     from pipelines import local
 
     job = json.loads(line)
+    how = {"afresh": job["afresh"], "again": job["again"]}
     try:
-        summary = local.run_day(job["plan"], job["ds"], None, lambda stage: None, job["afresh"])
+        summary = local.run_day(job["plan"], job["ds"], None, lambda stage: None, **how)
     except GencoError as error:
         return {
             "error": str(error),
