@@ -54,7 +54,7 @@ def misnamed(file: LogFile) -> str | None:
 
 def broken_gzip(file: LogFile, error: Exception) -> str:
     return (
-        f"{file.path} ({file.size:,} bytes) is not a whole gzip file: {first_line(error)}; "
+        f"{file.path} ({file.size:,} bytes) is not a whole gzip file: {first_line(error, file)}; "
         f"expected a complete file: {_AGAIN}"
     )
 

@@ -1,5 +1,6 @@
 """The functions of the kernels in torch: what runs without triton, and what kernels are held to."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -31,17 +32,19 @@ class Asked:
     scale: float
 
 
-class TwoPasses:
+class TwoPasses(ABC):
     """Rows that are read twice: for the level of each product, then for the gradients."""
 
+    @abstractmethod
     def levels(self, table: Tensor, told: Told, order: Tensor) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError
+        """(P, outs) log mass of each product's rows, and their weighted clicks, for members."""
 
+    @abstractmethod
     def gradients(
         self, table: Tensor, told: Told, order: Tensor, level: Tensor, fell: Tensor,
         asked: Asked, table_grad: Tensor, loss_to: Tensor,
     ) -> None:  # fmt: skip
-        raise NotImplementedError
+        """What `learn` writes, given each product's level and clicks."""
 
     def learn(
         self, table: Tensor, told: Told, order: Tensor, asked: Asked, table_grad: Tensor,
@@ -71,7 +74,6 @@ class PlainRows(TwoPasses):
         """Learns from a batch whose product p begins at starts[p]: its order says the same."""
 
     def levels(self, table: Tensor, told: Told, order: Tensor) -> tuple[Tensor, Tensor]:
-        """(P, outs) log mass of each product's rows, and their weighted clicks, for members."""
         held, m = self.held, self.held.sizes.members
         odds = self._odds(table, told, order)[2]
         group, weight = held.group[order].long(), held.weight[order] * held.mature[order, None]
@@ -90,7 +92,6 @@ class PlainRows(TwoPasses):
         self, table: Tensor, told: Told, order: Tensor, level: Tensor, fell: Tensor,
         asked: Asked, table_grad: Tensor, loss_to: Tensor,
     ) -> None:  # fmt: skip
-        """What `learn` writes, given each product's level and clicks."""
         comparison, scale, to = asked.comparison, asked.scale, told.to
         held, m, width = self.held, self.held.sizes.members, self.held.sizes.width
         added, seen, odds = self._odds(table, told, order)
